@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * create_filter.h - a seccomp filter that leaves a process nothing but what making a FUSE
+ * superblock takes.
+ *
+ * The process that makes it is, for a moment, inside the container's pid namespace, and a container
+ * with CAP_SYS_PTRACE may then drive it. The filter is in force before that process exists (it is
+ * inherited over fork), and a tracer cannot lift it: the kernel applies it to what the tracer made
+ * of the call.
+ *
+ * Allowed: fsconfig(FSCONFIG_CMD_CREATE), clone with no sharing (one fork), wait4,
+ * prctl(PR_SET_PDEATHSIG), exit and return from a signal. Everything else ends the process
+ * (SIGSYS). Written as the few instructions it is (seccomp(2)): libseccomp frees memory after it
+ * has loaded a filter, and this one forbids even what free may call.
+ */
+#pragma once
+
+/* Install it on the calling process (sets no_new_privs). 0 or -errno. */
+int create_filter_install(void);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * broker.h - what the broker's parts share: one event loop, one of each.
+ *
+ * Order of birth (main.c): configuration → spawner forked (no key has been read yet) → event loop →
+ * audit → vault → containers → sockets → keyfile read and unsealed → ready. Each part keeps a
+ * borrowed pointer to this.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "audit/audit.h"
+#include "policy/policy.h"
+#include "vault/vault.h"
+
+struct config;     /* server/config.h */
+struct server;     /* server/server.h */
+struct audit_pump; /* server/audit_pump.h */
+struct containers; /* flow/containers.h */
+struct workload;   /* flow/workload.h */
+struct spawner;    /* flow/spawner.h: our end of the key-less half */
+
+struct broker {
+	struct config *config;
+	int state_fd, runtime_fd; /* the two folders */
+	sd_event *event;
+	struct vault *vault;
+	struct policy *policy; /* empty while sealed: grants are sealed too */
+	struct audit *audit;
+	struct audit_pump *audit_pump;
+	struct spawner *spawner;
+	struct containers *containers;
+	struct server *server;
+	struct workload *workload;
+};

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * container.h - one container that the broker knows: who it is, what serves it, where its mount is.
+ *
+ * Private to flow/. Life of the mount (enum mount_state):
+ *
+ *	NONE ──► MAKING ──► UP ──► LOST       unmounted from inside; until `attach`
+ *	  ▲        │         │
+ *	  │        │         └───► DETACHED   by the operator; until `attach`
+ *	  │        └─────────────► FAILED     `reason` says why; tried again at the next change
+ *	  └── attach ──── LOST, DETACHED, FAILED
+ *
+ * One flow at a time: `flow` is not IDLE while an attacher or the worker has a question of ours;
+ * what comes meanwhile sets `dirty` and is looked at when the flow ends (container_step).
+ */
+#pragma once
+
+#include <errno.h>
+#include <systemd/sd-event.h>
+
+#include "coffer/attach_proto.h"
+#include "coffer/ring.h"
+#include "flow/containers.h"
+#include "flow/content.h"
+#include "flow/facts.h"
+#include "flow/operation.h"
+#include "flow/tree.h"
+#include "flow/worker.h"
+
+#define CONTAINER_ATTACH_S 15 /* a mount into a container, the worker's start included */
+/* renames and page drops; behind a reader that holds the folder they wait */
+#define CONTAINER_CHANGE_S 10
+
+enum mount_state { MOUNT_NONE, MOUNT_MAKING, MOUNT_UP, MOUNT_LOST, MOUNT_FAILED, MOUNT_DETACHED };
+
+enum flow_state {
+	FLOW_IDLE,
+	FLOW_WORKER,   /* worker starting: waiting for READY */
+	FLOW_EXISTING, /* attacher asked to mount: waiting for EXISTING */
+	FLOW_MOUNTING, /* worker told to serve: waiting for MOUNTED of it */
+	FLOW_SETTING,  /* attacher told to go: waiting for MOUNTED of it */
+	FLOW_DENYING,  /* waiting for the last DENIED */
+	FLOW_PREPARING,
+	FLOW_CHANGING, /* attacher renames and unlinks */
+	FLOW_FINISHING,
+	FLOW_FOLDER, /* attacher makes the empty folder */
+	FLOW_DETACHING,
+};
+
+struct container;
+
+/* Someone who waits for the mount: the hook, an operator, a caller of the workload socket. */
+struct waiter {
+	struct waiter *next;
+	void (*done)(void *arg, struct container *c, int error, const char *why);
+	void *arg;
+};
+
+struct container {
+	struct containers *set;
+	struct container *next;
+	uint8_t instance[16];
+	char instance_text[33];
+	struct facts facts;
+	bool hook;     /* registered by a hook */
+	bool explicit; /* `coffer attach`: mounted even while nothing is granted */
+	int64_t since_ns;
+
+	enum mount_state mount;
+	int fuse_fd, clone_fd;
+	uint64_t dev;
+	char folder[256];
+	struct err reason; /* of FAILED and LOST */
+
+	struct worker *worker;
+	bool worker_ready;
+	int crashes; /* of workers in a row */
+	int64_t crash_ns;
+	int shared_fd, wake_fd;
+	struct worker_shared *shared;
+	struct ring *ring;
+	bool ring_corrupt; /* a hostile worker: ended as soon as the loop comes by */
+	struct tree tree;
+
+	enum flow_state flow;
+	bool dirty;
+	uint64_t settled;      /* the newest generation of the set that it shows */
+	struct update *update; /* under way */
+	struct operation *op, *check;
+	bool lost_watch;
+	struct waiter *waiters;
+	struct waiting *connections; /* of the workload socket, until its worker is ready */
+	uint32_t connections_waiting;
+	bool folder_due; /* at its start: the empty folder, if nothing is mounted */
+	bool must_wait;  /* must not start without its secrets: not answered while sealed */
+	sd_event_source *end_source, *mounts_source, *wake_source, *drain_timer, *retry_timer;
+	int mounts_fd;
+};
+
+struct containers {
+	struct broker *b;
+	struct container *first;
+	size_t count;
+	uint64_t generation;
+	struct contents *contents;
+	struct settle *settles;
+	struct inspection *inspections;
+	size_t inspecting;
+	sd_event_source *expiry_timer;
+	struct audit_fold *fold; /* budgets of the audit log */
+	sd_event_source *fold_timer;
+};
+
+/* registration.c: a container from an attacher's facts. Refuses what may not be one, with a
+ * sentence. */
+int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
+                       struct container **ret, struct err *e);
+void container_end(struct container *c, const char *why); /* gone: everything is freed */
+struct container *container_find(struct containers *set,
+                                 const char *name); /* name, id or instance */
+struct container *container_by_cgroup(struct containers *set, uint64_t id);
+struct container *container_by_pid(struct containers *set, pid_t pid, uint64_t start_time);
+const char *container_label(const struct container *c, char *buffer, size_t size); /* "runc/web" */
+
+/* registry.c: registrations on disk, below RUNTIME/containers. Failure is logged: the container
+ * runs all the same. */
+void registry_save(struct container *c);
+void registry_remove(struct container *c);
+void registry_load(struct containers *set);
+
+/* step.c: bring it towards what it is to see; starts at most one flow. Safe to call at any time. */
+void container_step(struct container *c);
+void container_flow_done(
+	struct container *c); /* a flow ended: step again if dirty, tell who waits */
+void container_stuck(
+	struct container *c); /* a flow failed: nothing is tried before the next change */
+void container_wait_mount(struct container *c, struct waiter *waiter); /* takes it over */
+void container_tell_waiters(struct container *c, int error, const char *why);
+void container_note_clash(struct container *c,
+                          const char *path); /* a path that is the container's own already */
+
+/* wants.c */
+struct wants {
+	struct want *want; /* ordered by path */
+	size_t count;
+	struct view view; /* owns the texts that `want` borrows */
+};
+int wants_make(struct container *c, struct wants *ret, struct err *e);
+/* While sealed: what it shows now, but for what has expired. 1 if something has, else 0, or -errno.
+ */
+int wants_unexpired(struct container *c, struct wants *ret);
+void wants_clear(struct wants *w);
+
+/* mount.c, update.c, serving.c: the flows; each sets c->flow or fails at once with a negative
+ * errno. */
+int mount_begin(struct container *c, struct err *e);
+void mount_on_worker(struct container *c, const struct record *r);
+void mount_drop(struct container *c); /* close our ends */
+void mount_failed(struct container *c, const char *why);
+int mount_folder(struct container *c); /* the empty folder only */
+int mount_detach(struct container *c);
+void mount_clear_old(
+	struct container *c);          /* a mount that an earlier broker left: `dev` says which */
+void mount_watch(struct container *c); /* notice when it is unmounted from inside */
+int update_begin(struct container *c, struct plan *plan, struct err *e);
+void update_run(struct container *c); /* the attacher's part, (again) */
+void update_on_worker(struct container *c, const struct record *r);
+void update_abandon(struct container *c);
+int update_resume(struct container *c); /* a new worker is told of the change under way */
+void update_released(struct container *c, uint64_t node);
+/* A node for a step of a plan. `linked`: nobody has seen this tree yet. */
+int update_add_node(struct container *c, const struct step *step, bool linked, struct node **ret,
+                    struct err *e);
+int serving_new_tree(struct container *c);             /* its root folder */
+int serving_start(struct container *c, struct err *e); /* a worker, and the tree it is to have */
+void serving_stop(struct container *c);
+void serving_check_callers(struct container *c); /* its pid namespace is shared: compare cgroups */
+int serving_send_node(struct container *c, uint16_t type, const struct node *n,
+                      const struct wr_stage *stage);
+void serving_attach_result(struct container *c, uint64_t id, int result, const char *text);
+
+/* drain.c */
+int drain_new(struct containers *set, struct err *e);
+void drain_free(struct containers *set); /* writes what is folded */
+void drain_now(struct container *c);
+void drain_last(
+	struct container *c); /* it has ended: its counts are written, its budget forgotten */
+int drain_watch(struct container *c);
+void drain_arm_fold(struct containers *set);
+void drain_all(struct containers *set); /* every ring, and what is folded */
+
+/* settle.c */
+void settle_check(struct containers *set);
+
+/* expiry.c */
+void expiry_arm(struct containers *set);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/containers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "coffer/log.h"
+#include "flow/container.h"
+#include "flow/inspection.h"
+#include "flow/settle.h"
+#include "flow/workload.h"
+
+int containers_new(struct broker *b, struct containers **ret, struct err *e)
+{
+	struct containers *set = calloc(1, sizeof(*set));
+	int result;
+
+	if (!set)
+		return err_set(e, -ENOMEM, "out of memory");
+	set->b = b;
+	set->contents = contents_new(b);
+	result = set->contents ? drain_new(set, e) : err_set(e, -ENOMEM, "out of memory");
+	if (result < 0) {
+		drain_free(set);
+		contents_free(set->contents);
+		free(set);
+		return result;
+	}
+	*ret = set;
+	b->containers = set;
+	registry_load(set);
+	return 0;
+}
+
+/* The broker leaves: workers go on serving what they have. */
+static void let_go(struct container *c)
+{
+	operation_cancel(c->op);
+	operation_cancel(c->check);
+	c->op = c->check = NULL;
+	container_tell_waiters(c, -ECANCELED, "the broker is going down");
+	workload_drop_waiting(c);
+	update_abandon(c);
+	drain_now(c);
+	worker_release(c->worker);
+	c->worker = NULL;
+	c->worker_ready = false;
+}
+
+static void container_drop(struct container *c)
+{
+	sd_event_source_disable_unref(c->end_source);
+	sd_event_source_disable_unref(c->retry_timer);
+	serving_stop(c);
+	mount_drop(c);
+	facts_clear(&c->facts);
+	free(c);
+}
+
+void containers_free(struct containers *set)
+{
+	if (!set)
+		return;
+	settle_drop_all(set);
+	inspection_drop_all(set);
+	for (struct container *c = set->first; c; c = c->next)
+		let_go(c);
+	while (set->first) {
+		struct container *next = set->first->next;
+
+		container_drop(set->first);
+		set->first = next;
+	}
+	sd_event_source_disable_unref(set->expiry_timer);
+	drain_free(set);
+	contents_free(set->contents);
+	set->b->containers = NULL;
+	free(set);
+}
+
+size_t containers_count(const struct containers *c)
+{
+	return c->count;
+}
+
+bool containers_has_cgroup(struct containers *c, uint64_t cgroup_id)
+{
+	return container_by_cgroup(c, cgroup_id) != NULL;
+}
+
+/* Safe against a container that ends in its step: the list is walked anew for each generation and
+ * settled mark. */
+static void step_all(struct containers *set)
+{
+	struct container *c = set->first;
+
+	while (c) {
+		struct container *next = c->next;
+
+		container_step(c);
+		c = next;
+	}
+}
+
+int containers_refresh(struct containers *c, containers_settled done, void *arg)
+{
+	int result = 0;
+
+	c->generation++;
+	if (done)
+		result = settle_add(c, done, arg);
+	step_all(c);
+	expiry_arm(c);
+	settle_check(c);
+	return result;
+}
+
+void containers_drain(struct containers *c)
+{
+	drain_all(c);
+}
+
+void containers_stop_all(struct containers *c)
+{
+	for (struct container *at = c->first; at; at = at->next)
+		if (at->mount == MOUNT_UP || at->worker)
+			mount_failed(at, "the broker was sealed, and its configuration stops what "
+			                 "it serves then");
+}

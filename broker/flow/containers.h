@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * containers.h - every container that the broker knows, and what each is to see.
+ *
+ * Owns the registrations (persisted below RUNTIME/containers), each one's worker, mount and shared
+ * memory, and brings what a container sees to what policy and vault say. Everything here runs on
+ * the loop and never blocks: what touches a container happens in attacher children, what it serves
+ * in its worker.
+ */
+#pragma once
+
+#include "broker.h"
+
+struct containers;
+int containers_new(struct broker *b, struct containers **ret, struct err *e);
+void containers_free(struct containers *c);
+
+size_t containers_count(const struct containers *c);
+
+/* Whether a cgroup id is, or lies in, a registered container's (for the doors of the operator
+ * socket). */
+bool containers_has_cgroup(struct containers *c, uint64_t cgroup_id);
+
+/*
+ * Names, values or grants changed, the vault was opened or sealed: bring every container up to
+ * date. `done` is called once, when all show it or after CONTAINERS_SETTLE_S, with the names of
+ * those that do not yet ("runc/web"). `done` may be NULL.
+ */
+#define CONTAINERS_SETTLE_S 5
+typedef void (*containers_settled)(void *arg, const char *const *lagging, size_t count);
+int containers_refresh(struct containers *c, containers_settled done, void *arg);
+
+/* Take the audit records out of every worker's ring (before the log is shown). */
+void containers_drain(struct containers *c);
+
+/* The audit log is on disk as far as it goes: the rings may use the room of what was taken again.
+ */
+void containers_log_flushed(struct containers *c);
+
+/* The vault was opened: registrations that waited in RUNTIME/pending are taken in. */
+void containers_take_pending(struct containers *c);
+
+/* The vault was sealed and the configuration says that workers stop with it. */
+void containers_stop_all(struct containers *c);

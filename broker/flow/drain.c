@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * drain.c - audit records out of the workers' rings, into the log.
+ *
+ * A ring's consumer sleeps until the worker's eventfd wakes it, then looks again every DRAIN_USEC
+ * until nothing came, and only then sleeps again: a busy worker pays for at most 20 wake-ups a
+ * second. What was taken keeps its room in the ring until the log is on disk
+ * (containers_log_flushed), so that a crash of the broker loses nothing.
+ */
+#include <sodium.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "audit/fold.h"
+#include "coffer/log.h"
+#include "coffer/times.h"
+#include "flow/container.h"
+#include "flow/report.h"
+#include "server/config.h"
+
+#define DRAIN_USEC 50000
+#define UNWRITTEN_USEC 500000 /* while the log has not been synced (its disk may be full) */
+/* Records in one go: a hostile worker may write without end. */
+#define DRAIN_BATCH (2 * (RING_SLOTS + RING_FOLDS))
+
+static int to_log(void *arg, int64_t time_ns, const char *event, json_t *fields)
+{
+	return audit_add_at(arg, time_ns, event, fields);
+}
+
+int drain_new(struct containers *set, struct err *e)
+{
+	int result =
+		audit_fold_new(set->b->config->audit_budget, to_log, set->b->audit, &set->fold);
+
+	return result < 0 ? err_errno(e, result, "cannot prepare the audit budgets") : 0;
+}
+
+void drain_free(struct containers *set)
+{
+	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
+	if (set->fold)
+		audit_fold_flush(set->fold, times_now(), true);
+	audit_fold_free(set->fold);
+	set->fold = NULL;
+}
+
+static int on_fold_due(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct containers *set = arg;
+
+	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
+	audit_fold_flush(set->fold, times_now(), false);
+	drain_arm_fold(set);
+	return 0;
+}
+
+void drain_arm_fold(struct containers *set)
+{
+	int64_t now = times_now(), due = audit_fold_due(set->fold);
+
+	if (set->fold_timer || due == INT64_MAX)
+		return;
+	sd_event_add_time_relative(set->b->event, &set->fold_timer, CLOCK_BOOTTIME,
+	                           due > now ? (uint64_t)(due - now) / 1000 + 1000 : 1000, 0,
+	                           on_fold_due, set);
+}
+
+static void take(struct container *c, const struct ring_record *record)
+{
+	struct node *n = record->node ? tree_by_id(&c->tree, record->node) : NULL;
+	const struct subject *s = &c->facts.subject;
+	const struct ring_context context = {
+		.instance = c->instance_text,
+		.container = s->name[0] ? s->name : s->unit,
+		.runtime = s->runtime,
+		.name = n && n->kind == NODE_FILE ? n->name : NULL,
+		.path = n ? n->path : NULL,
+	};
+
+	if (n && record->result == 0 &&
+	    (record->event == RING_OPEN || record->event == RING_API_GET))
+		n->opened_ns = record->time_ns;
+	if (audit_fold_add(c->set->fold, &context, record, times_now()) < 0)
+		log_error("out of memory: an audit record of %s is lost", c->instance_text);
+}
+
+/* Returns how many were taken. */
+static int drain(struct container *c)
+{
+	struct ring_record record;
+	bool corrupt = false;
+	int count = 0;
+
+	if (!c->ring)
+		return 0;
+	while (count < DRAIN_BATCH && ring_take(c->ring, &record, &corrupt) == 1) {
+		take(c, &record);
+		count++;
+	}
+	sodium_memzero(&record, sizeof(record));
+	c->ring_corrupt |= corrupt;
+	if (count)
+		drain_arm_fold(c->set);
+	return count;
+}
+
+void drain_now(struct container *c)
+{
+	drain(c);
+}
+
+void drain_last(struct container *c)
+{
+	drain(c);
+	audit_fold_forget(c->set->fold, c->instance_text, times_now());
+}
+
+void containers_log_flushed(struct containers *c)
+{
+	for (struct container *at = c->first; at; at = at->next)
+		if (at->ring)
+			ring_release(at->ring);
+}
+
+void drain_all(struct containers *set)
+{
+	for (struct container *c = set->first; c; c = c->next)
+		drain(c);
+	audit_fold_flush(set->fold, times_now(), true);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg);
+
+static void look_again(struct container *c, uint64_t usec)
+{
+	if (c->drain_timer) {
+		sd_event_source_set_time_relative(c->drain_timer, usec);
+		sd_event_source_set_enabled(c->drain_timer, SD_EVENT_ONESHOT);
+	} else if (sd_event_add_time_relative(c->set->b->event, &c->drain_timer, CLOCK_MONOTONIC,
+	                                      usec, 0, on_timer, c) < 0) {
+		log_warn("cannot arm a timer; audit records wait for the next wake-up");
+	}
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct container *c = arg;
+
+	int count = drain(c);
+
+	if (c->ring_corrupt)
+		mount_failed(c, "its worker wrote nonsense into the audit ring and was ended");
+	else if (count == 0 && audit_dirty(c->set->b->audit))
+		look_again(c, UNWRITTEN_USEC); /* sleeping gives their room back: not before they
+		                                  are safe */
+	else if (count > 0 || !ring_sleep(c->ring))
+		look_again(c, DRAIN_USEC);
+	return 0;
+}
+
+static int on_wake(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct container *c = arg;
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) < 0)
+		return 0;
+	drain(c);
+	look_again(c, DRAIN_USEC); /* which also looks at what is corrupt */
+	return 0;
+}
+
+int drain_watch(struct container *c)
+{
+	int result =
+		sd_event_add_io(c->set->b->event, &c->wake_source, c->wake_fd, EPOLLIN, on_wake, c);
+
+	if (result >= 0 && !ring_sleep(c->ring))
+		look_again(c, DRAIN_USEC);
+	return result;
+}

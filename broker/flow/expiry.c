@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * expiry.c - a version's time is up: what shows it is brought up to date.
+ */
+#include "coffer/log.h"
+#include "coffer/times.h"
+#include "flow/container.h"
+
+/* the vault's clock; how far a clock set back can win after a crash */
+#define MARK_EVERY_NS (3600 * NS_PER_S)
+
+static int on_time(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct containers *set = arg;
+
+	struct err why;
+
+	if (vault_state(set->b->vault) == VAULT_UNSEALED &&
+	    vault_mark_time(set->b->vault, &why) < 0)
+		log_warn("cannot save the time; after a restart a clock set back may win: %s",
+		         why.text);
+	containers_refresh(set, NULL, NULL);
+	return 0;
+}
+
+void expiry_arm(struct containers *set)
+{
+	int64_t now = vault_now(set->b->vault), next = now + MARK_EVERY_NS;
+	uint64_t usec;
+
+	for (const struct container *c = set->first; c; c = c->next)
+		for (size_t i = 0; i < c->tree.count; i++) {
+			const struct node *n = &c->tree.node[i];
+
+			if (n->linked && n->expires_ns && n->expires_ns < next)
+				next = n->expires_ns;
+		}
+	usec = next > now ? (uint64_t)(next - now) / 1000 + 1 : 1000;
+	set->expiry_timer = sd_event_source_disable_unref(set->expiry_timer);
+	if (sd_event_add_time_relative(set->b->event, &set->expiry_timer, CLOCK_BOOTTIME, usec, 0,
+	                               on_time, set) < 0)
+		log_warn("cannot arm the timer for expiry");
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * inspection.h - from a pid, a name or a hook's word to a registered container, by way of an
+ * attacher.
+ */
+#pragma once
+
+#include "flow/container.h"
+
+#define INSPECTIONS_MAX 256 /* at one time; each is a child of the spawner */
+#define INSPECTION_S 10     /* reading an engine's state files */
+
+typedef void (*inspection_done)(void *arg, struct container *c, int error, const char *why);
+
+struct inspection_request {
+	uint32_t how; /* enum inspect_how */
+	pid_t pid;
+	char id[1025], bundle[4097];
+	uint64_t start_time; /* 0: any */
+	bool hook, explicit, detached;
+	bool running; /* its root is its own by now, whatever the bundle says */
+	bool dry; /* do not register; `done` gets a container only if it is registered already */
+	bool has_instance;
+	uint8_t instance[16];
+	uint64_t old_dev;     /* a mount of an earlier broker to be taken off first */
+	inspection_done done; /* called once, from the loop; may be NULL */
+	void *arg;
+	void (*facts)(void *arg, const struct facts *f); /* dry: what was found */
+};
+
+/* Copies the request. 0, or -errno with a sentence (then `done` is not called). */
+int inspection_start(struct containers *set, const struct inspection_request *request,
+                     struct err *e);
+void inspection_drop_all(struct containers *set);

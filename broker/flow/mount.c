@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mount.c - a mount comes into a container, is watched, and goes.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coffer/cleanup.h"
+#include "coffer/log.h"
+#include "flow/container.h"
+#include "flow/report.h"
+
+/* MOUNT, FOLDER, UNMOUNT and CHECK are asked alike. */
+static int ask(struct container *c, uint16_t type, operation_handler handler,
+               struct operation **ret)
+{
+	const struct facts *f = &c->facts;
+	const int fds[] = { f->pidfd, f->mnt_fd, f->pid_fd, f->user_fd };
+	struct ar_mount fixed = { .pid = f->fixed.pid, .dev = c->dev };
+	unsigned char texts[3 * (ATTACH_TEXT_MAX + 2)];
+	size_t len = 0;
+	struct operation_request request = {
+		.type = type,
+		.payload = &fixed,
+		.len = sizeof(fixed),
+		.tail = texts,
+		.fds = fds,
+		.nfds = ARRAY_LEN(fds),
+		.limit_s = CONTAINER_ATTACH_S,
+	};
+
+	if (record_put_text(texts, sizeof(texts), &len,
+	                    type == AR_MOUNT || type == AR_FOLDER ? f->root : "") < 0 ||
+	    record_put_text(texts, sizeof(texts), &len, c->folder) < 0 ||
+	    record_put_text(texts, sizeof(texts), &len, f->label ? f->label : "") < 0)
+		return -EMSGSIZE;
+	request.tail_len = len;
+	return operation_start(c->set->b, &request, handler, c, ret);
+}
+
+void mount_drop(struct container *c)
+{
+	c->mounts_source = sd_event_source_disable_unref(c->mounts_source);
+	c->mounts_fd = fd_close(c->mounts_fd);
+	c->fuse_fd = fd_close(c->fuse_fd);
+	c->clone_fd = fd_close(c->clone_fd);
+	c->dev = 0;
+}
+
+/* Whatever was under way, there is no mount; connections lose their worker too and come again. */
+static void give_up(struct container *c, enum mount_state state)
+{
+	operation_cancel(c->op);
+	c->op = NULL;
+	update_abandon(c);
+	serving_stop(c);
+	mount_drop(c);
+	c->mount = state;
+}
+
+void mount_failed(struct container *c, const char *why)
+{
+	char label[256];
+
+	err_set(&c->reason, -EIO, "%s", why);
+	give_up(c, MOUNT_FAILED);
+	report_container(c, "attach.failed", why);
+	log_warn("%s: not attached: %s", container_label(c, label, sizeof(label)), why);
+	container_tell_waiters(c, -EIO, c->reason.text);
+	container_flow_done(c);
+}
+
+/* What the folder holds already keeps its place: one placeholder each, in the worker's tree from
+ * the start. */
+static int take_existing(struct container *c, const struct record *r)
+{
+	const struct ar_existing *head = (const struct ar_existing *)r->payload;
+	size_t at = sizeof(*head);
+
+	if (r->len < sizeof(*head) || head->count > ATTACH_EXISTING_MAX)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < head->count; i++) {
+		char name[WORKER_NAME_MAX + 1], target[ATTACH_TEXT_MAX + 1];
+		struct node like = { .linked = true, .parent = WORKER_ROOT_NODE };
+
+		if (at + sizeof(like.kind) > r->len)
+			return -EBADMSG;
+		memcpy(&like.kind, r->payload + at, sizeof(like.kind));
+		at += sizeof(like.kind);
+		if (record_get_text(r, &at, name, sizeof(name)) < 0 ||
+		    record_get_text(r, &at, target, sizeof(target)) < 0 || !name[0] ||
+		    strchr(name, '/') || like.kind < NODE_PLACEHOLDER_DIR ||
+		    like.kind > NODE_SYMLINK)
+			return -EBADMSG;
+		like.mode = like.kind == NODE_PLACEHOLDER_DIR ? 0755
+		            : like.kind == NODE_SYMLINK       ? 0777
+		                                              : 0644;
+		if (!tree_add(&c->tree, &like, name, like.kind == NODE_SYMLINK ? target : NULL))
+			return -ENOSPC;
+	}
+	return 0;
+}
+
+/* The linked node at `path` or below it with the longest path: what has to go first. */
+static struct node *deepest_at(struct tree *t, size_t count, const char *path)
+{
+	size_t len = strlen(path);
+	struct node *deepest = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		struct node *n = &t->node[i];
+
+		if (n->linked && strncmp(n->path, path, len) == 0 &&
+		    (!n->path[len] || n->path[len] == '/') &&
+		    (!deepest || strlen(n->path) > strlen(deepest->path)))
+			deepest = n;
+	}
+	return deepest;
+}
+
+/*
+ * A worker that serves connections only has a tree already. What of it clashes with the folder's
+ * own entries goes, and the placeholders come: the channel is ordered, so the answers need not be
+ * waited for.
+ */
+static int tell_running_worker(struct container *c, size_t before)
+{
+	struct wr_prepare prepare = { { 0 } };
+	struct wr_mount mount = { 0 };
+	bool staged = false;
+	int result = 0;
+
+	for (size_t i = before; i < c->tree.count && result >= 0; i++) {
+		struct node *gone;
+
+		while (result >= 0 && (gone = deepest_at(&c->tree, before, c->tree.node[i].path))) {
+			struct wr_stage stage = {
+				.kind = gone->kind == NODE_DIR ? STAGE_RMDIR : STAGE_UNLINK,
+			};
+
+			result = serving_send_node(c, WR_STAGE, gone, &stage);
+			gone->linked = false;
+			staged = true;
+			container_note_clash(c, gone->path);
+		}
+	}
+	if (result >= 0 && staged)
+		result = worker_send(c->worker, WR_PREPARE, &prepare, sizeof(prepare), NULL, 0,
+		                     NULL, 0);
+	if (result >= 0 && staged)
+		result = worker_send(c->worker, WR_FINISH, NULL, 0, NULL, 0, NULL, 0);
+	for (size_t i = before; i < c->tree.count && result >= 0; i++)
+		result = serving_send_node(c, WR_NODE, &c->tree.node[i], NULL);
+	if (result >= 0)
+		result = worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0,
+		                     &c->fuse_fd, 1);
+	c->flow = FLOW_MOUNTING;
+	return result;
+}
+
+static void on_existing(struct container *c, struct record *r)
+{
+	size_t before = c->tree.count;
+	struct err why = { "" };
+	int result;
+
+	if (r->nfds != 1) {
+		mount_failed(c, "the attacher gave no file system");
+		return;
+	}
+	c->fuse_fd = TAKE_FD(r->fds[0]);
+	if (c->worker) {
+		result = take_existing(c, r);
+		if (result >= 0)
+			result = tell_running_worker(c, before);
+	} else {
+		tree_clear(&c->tree);
+		result = serving_new_tree(c);
+		if (result >= 0)
+			result = take_existing(c, r);
+		if (result >= 0)
+			result = serving_start(c, &why);
+	}
+	if (result < 0)
+		mount_failed(c, why.text[0] ? why.text
+		                            : "what the folder holds could not be taken over");
+}
+
+static void on_mounted(struct container *c, struct record *r)
+{
+	char label[256];
+
+	if (r->nfds != 1 || r->len < sizeof(struct ar_mounted)) {
+		mount_failed(c, "the attacher gave no mount");
+		return;
+	}
+	c->clone_fd = TAKE_FD(r->fds[0]);
+	c->dev = ((const struct ar_mounted *)r->payload)->dev;
+	c->mount = MOUNT_UP;
+	c->reason.text[0] = '\0';
+	registry_save(c);
+	report_container(c, "attach", NULL);
+	log_info("%s: attached at %s", container_label(c, label, sizeof(label)), c->folder);
+	mount_watch(c);
+	container_tell_waiters(c, 0, c->folder);
+	container_flow_done(c);
+}
+
+static void on_mount_news(void *arg, struct operation_news *news)
+{
+	struct container *c = arg;
+
+	if (news->event == OPERATION_SLOW)
+		return;
+	if (news->event == OPERATION_FAILED) {
+		c->op = NULL;
+		mount_failed(c, news->why.text);
+		return;
+	}
+	if (news->record->type == AR_EXISTING && c->flow == FLOW_EXISTING) {
+		on_existing(c, news->record);
+		return;
+	}
+	c->op = NULL; /* the last word: the operation frees itself */
+	if (news->record->type == AR_MOUNTED && c->flow == FLOW_SETTING)
+		on_mounted(c, news->record);
+	else
+		mount_failed(c, "the attacher answered out of turn");
+}
+
+int mount_begin(struct container *c, struct err *e)
+{
+	int result;
+
+	if (c->facts.subject.host_mounts)
+		return err_set(e, -EOPNOTSUPP,
+		               "it shares the host's mount namespace, where a mount would be "
+		               "everybody's; use the workload socket");
+	result = ask(c, AR_MOUNT, on_mount_news, &c->op);
+	if (result < 0)
+		return err_errno(e, result, "cannot start an attacher");
+	c->mount = MOUNT_MAKING;
+	c->flow = FLOW_EXISTING;
+	return 0;
+}
+
+/* Its answer to MOUNT: requests are being served, so the attacher may walk the mount. */
+void mount_on_worker(struct container *c, const struct record *r)
+{
+	const struct wr_result *result = (const struct wr_result *)r->payload;
+
+	if (result->result < 0 && c->mount != MOUNT_UP) {
+		mount_failed(c, "the worker could not take up the file system");
+		return;
+	}
+	if (c->flow != FLOW_MOUNTING)
+		return; /* a successor has taken over */
+	c->flow = FLOW_SETTING;
+	if (!c->op || operation_send(c->op, AR_GO) < 0)
+		mount_failed(c, "the attacher ended while the mount was being made");
+}
+
+static void on_folder_news(void *arg, struct operation_news *news)
+{
+	struct container *c = arg;
+	char label[256];
+
+	if (news->event == OPERATION_SLOW)
+		return;
+	if (news->event == OPERATION_FAILED)
+		log_info("%s: no empty folder could be made, so nothing can be mounted while it "
+		         "runs: %s",
+		         container_label(c, label, sizeof(label)), news->why.text);
+	c->op = NULL;
+	if (!c->must_wait)
+		container_tell_waiters(c, 0, "");
+	container_flow_done(c);
+}
+
+int mount_folder(struct container *c)
+{
+	int result = ask(c, AR_FOLDER, on_folder_news, &c->op);
+
+	if (result >= 0)
+		c->flow = FLOW_FOLDER;
+	return result;
+}
+
+static void on_detach_news(void *arg, struct operation_news *news)
+{
+	struct container *c = arg;
+
+	if (news->event == OPERATION_SLOW)
+		return;
+	c->op = NULL;
+	if (news->event == OPERATION_FAILED && news->error != -ENOENT) {
+		report_container(c, "detach.failed", news->why.text);
+		container_tell_waiters(c, news->error, news->why.text);
+		container_flow_done(c);
+		return;
+	}
+	give_up(c, MOUNT_DETACHED);
+	registry_save(c);
+	report_container(c, "detach", NULL);
+	container_tell_waiters(c, 0, "");
+	container_flow_done(c);
+}
+
+int mount_detach(struct container *c)
+{
+	int result;
+
+	if (c->mount != MOUNT_UP) {
+		give_up(c, MOUNT_DETACHED);
+		registry_save(c);
+		container_tell_waiters(c, 0, "");
+		return 0;
+	}
+	result = ask(c, AR_UNMOUNT, on_detach_news, &c->op);
+	if (result >= 0)
+		c->flow = FLOW_DETACHING;
+	return result;
+}
+
+static void on_old_gone(void *arg, struct operation_news *news)
+{
+	struct container *c = arg;
+
+	if (news->event == OPERATION_SLOW)
+		return;
+	c->op = NULL;
+	c->dev = 0; /* gone, or not there any more: either way a new one may come */
+	container_flow_done(c);
+}
+
+void mount_clear_old(struct container *c)
+{
+	c->flow = FLOW_DETACHING;
+	if (ask(c, AR_UNMOUNT, on_old_gone, &c->op) < 0) {
+		c->dev = 0;
+		c->flow = FLOW_IDLE;
+		log_warn("cannot start an attacher to take off the mount of an earlier broker");
+	}
+}
+
+static void on_check_news(void *arg, struct operation_news *news)
+{
+	struct container *c = arg;
+	const struct ar_done *done;
+	int found;
+
+	if (news->event == OPERATION_SLOW)
+		return;
+	c->check = NULL;
+	if (news->event == OPERATION_FAILED)
+		found = news->error;
+	else {
+		done = (const struct ar_done *)news->record->payload;
+		found = news->record->len < sizeof(*done) ? -EBADMSG : done->result;
+	}
+	if (found == 0) { /* seen at its place by the container's own root: it runs */
+		c->lost_watch = true;
+	} else if (found == -ENOENT && c->lost_watch && c->mount == MOUNT_UP &&
+	           c->flow != FLOW_DETACHING) {
+		report_container(c, "mount.lost", "unmounted from inside the container");
+		err_set(&c->reason, -ENOENT,
+		        "unmounted from inside the container; `coffer attach` mounts again");
+		give_up(c, MOUNT_LOST);
+		container_tell_waiters(c, -ENOENT, c->reason.text);
+		container_flow_done(c);
+	}
+}
+
+/* The kernel says that something was mounted or unmounted there: have an attacher look whether ours
+ * is in place. */
+static int on_mounts_changed(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct container *c = arg;
+	if (c->mount != MOUNT_UP || c->check)
+		return 0;
+	if (ask(c, AR_CHECK, on_check_news, &c->check) < 0)
+		log_warn("cannot start an attacher to look after a mount");
+	return 0;
+}
+
+void mount_watch(struct container *c)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", c->facts.fixed.pid);
+	c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (c->mounts_fd < 0 || sd_event_add_io(c->set->b->event, &c->mounts_source, c->mounts_fd,
+	                                        EPOLLPRI, on_mounts_changed, c) < 0)
+		log_warn("cannot watch the mounts of process %d; an unmount from inside goes "
+		         "unnoticed",
+		         c->facts.fixed.pid);
+	on_mounts_changed(NULL, -1, 0, c);
+}

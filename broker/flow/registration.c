@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * registration.c - containers come and go.
+ */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "coffer/cleanup.h"
+#include "coffer/kern.h"
+#include "coffer/log.h"
+#include "coffer/times.h"
+#include "flow/container.h"
+#include "flow/report.h"
+#include "flow/workload.h"
+#include "server/config.h"
+
+struct container *container_find(struct containers *set, const char *name)
+{
+	for (struct container *c = set->first; c; c = c->next) {
+		const struct subject *s = &c->facts.subject;
+
+		if (strcmp(c->instance_text, name) == 0 || strcmp(s->name, name) == 0 ||
+		    strcmp(s->id, name) == 0 || (s->unit[0] && strcmp(s->unit, name) == 0))
+			return c;
+	}
+	return NULL;
+}
+
+struct container *container_by_cgroup(struct containers *set, uint64_t id)
+{
+	for (struct container *c = set->first; c; c = c->next)
+		if (c->facts.fixed.cgroup_id == id)
+			return c;
+	return NULL;
+}
+
+struct container *container_by_pid(struct containers *set, pid_t pid, uint64_t start_time)
+{
+	for (struct container *c = set->first; c; c = c->next)
+		if (c->facts.fixed.pid == pid && c->facts.fixed.start_time == start_time)
+			return c;
+	return NULL;
+}
+
+const char *container_label(const struct container *c, char *buffer, size_t size)
+{
+	const struct subject *s = &c->facts.subject;
+	const char *name = s->name[0] ? s->name : s->unit[0] ? s->unit : s->id;
+
+	if (name[0])
+		snprintf(buffer, size, "%s/%s", s->runtime[0] ? s->runtime : "process", name);
+	else
+		snprintf(buffer, size, "process/%d", c->facts.fixed.pid);
+	return buffer;
+}
+
+static int on_end(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	container_end(arg, "ended");
+	return 0;
+}
+
+/* The broker's own cgroup is nobody's container. */
+static bool is_own_cgroup(uint64_t id)
+{
+	struct kern_cgroup own = { .fd = -1 };
+	bool same = kern_cgroup_of(getpid(), &own, NULL) == 0 && own.id == id;
+
+	fd_close(own.fd);
+	return same;
+}
+
+static int may_register(struct containers *set, const struct facts *f, struct err *e)
+{
+	const struct container *other = container_by_cgroup(set, f->fixed.cgroup_id);
+	char label[256];
+
+	if (set->count >= set->b->config->containers_max)
+		return err_set(e, -EBUSY,
+		               "%zu containers are registered already; raise containers_max",
+		               set->count);
+	if (is_own_cgroup(f->fixed.cgroup_id))
+		return err_set(e, -EPERM,
+		               "process %d is in the broker's own cgroup; a container needs a "
+		               "cgroup of its own",
+		               f->fixed.pid);
+	if (other && kern_pidfd_alive(other->facts.pidfd))
+		return err_set(e, -EEXIST,
+		               "its cgroup is already that of %s; a container needs a cgroup of "
+		               "its own",
+		               container_label(other, label, sizeof(label)));
+	return 0;
+}
+
+/* Where pid namespaces are shared a non-zero pid proves nothing: both sides compare cgroups from
+ * now on. */
+static bool shares_pid_namespace(struct containers *set, const struct container *self)
+{
+	bool shared = self->facts.fixed.flags & FACTS_WEAK;
+
+	for (struct container *c = set->first; c; c = c->next)
+		if (c != self && c->facts.fixed.pid_ns == self->facts.fixed.pid_ns) {
+			shared = true;
+			c->facts.fixed.flags |= FACTS_SHARED_PID;
+			serving_check_callers(c);
+		}
+	return shared;
+}
+
+static int fill(struct container *c, const uint8_t *instance)
+{
+	if (instance)
+		memcpy(c->instance, instance, sizeof(c->instance));
+	else
+		randombytes_buf(c->instance, sizeof(c->instance));
+	sodium_bin2hex(c->instance_text, sizeof(c->instance_text), c->instance,
+	               sizeof(c->instance));
+	snprintf(c->folder, sizeof(c->folder), "%s", c->set->b->config->mount_folder);
+	c->since_ns = times_now();
+	return sd_event_add_io(c->set->b->event, &c->end_source, c->facts.pidfd, EPOLLIN, on_end,
+	                       c);
+}
+
+int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
+                       struct container **ret, struct err *e)
+{
+	struct container *old = container_by_cgroup(set, facts->fixed.cgroup_id);
+	int result = may_register(set, facts, e);
+	struct container *c;
+
+	if (result < 0)
+		return result;
+	if (old)
+		container_end(old,
+		              "ended"); /* dead, but its end has not come through the loop yet */
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return err_set(e, -ENOMEM, "out of memory");
+	c->set = set;
+	c->fuse_fd = c->clone_fd = c->shared_fd = c->wake_fd = c->mounts_fd = -1;
+	c->facts = *facts;
+	*facts = (struct facts){
+		.pidfd = -1, .cgroup_fd = -1, .mnt_fd = -1, .pid_fd = -1, .user_fd = -1
+	};
+	result = fill(c, instance);
+	if (result < 0) {
+		facts_clear(&c->facts);
+		free(c);
+		return err_errno(e, result, "cannot watch the container");
+	}
+	c->next = set->first;
+	set->first = c;
+	set->count++;
+	if (shares_pid_namespace(set, c))
+		c->facts.fixed.flags |= FACTS_SHARED_PID;
+	registry_save(c);
+	report_container(c, "register", NULL);
+	*ret = c;
+	return 0;
+}
+
+static void unlink_from_set(struct container *c)
+{
+	for (struct container **at = &c->set->first; *at; at = &(*at)->next)
+		if (*at == c) {
+			*at = c->next;
+			c->set->count--;
+			return;
+		}
+}
+
+void container_end(struct container *c, const char *why)
+{
+	struct containers *set = c->set;
+
+	drain_last(c);
+	report_container(c, "end", why);
+	container_tell_waiters(c, -ESRCH, "the container has ended");
+	workload_drop_waiting(c);
+	unlink_from_set(c);
+	registry_remove(c);
+	operation_cancel(c->op);
+	operation_cancel(c->check);
+	update_abandon(c);
+	serving_stop(c);
+	mount_drop(c);
+	sd_event_source_disable_unref(c->end_source);
+	sd_event_source_disable_unref(c->retry_timer);
+	tree_clear(&c->tree);
+	facts_clear(&c->facts);
+	free(c);
+	settle_check(set);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "coffer/attach_proto.h"
+#include "coffer/cleanup.h"
+#include "coffer/kern.h"
+#include "coffer/log.h"
+#include "flow/spawner.h"
+
+/* What a worker may say, and exactly how long it is. */
+static const struct {
+	uint16_t type;
+	size_t len;
+} sayings[] = {
+	{ WR_READY, sizeof(struct wr_ready) },       { WR_MOUNTED, sizeof(struct wr_result) },
+	{ WR_PREPARED, sizeof(struct wr_result) },   { WR_FINISHED, sizeof(struct wr_result) },
+	{ WR_DENIED, sizeof(struct wr_result) },     { WR_ATTACH, sizeof(struct wr_attach) },
+	{ WR_RELEASED, sizeof(struct wr_released) }, { WR_PONG, 0 },
+};
+
+struct queued {
+	struct queued *next;
+	uint16_t type;
+	size_t len;
+	int fds[RECORD_FDS_MAX];
+	size_t nfds;
+	unsigned char payload[];
+};
+
+struct worker {
+	struct broker *b;
+	worker_handler handler;
+	void *arg;
+	int sock, pidfd;
+	pid_t pid;
+	int64_t asked; /* of the spawner; 0 once answered */
+	struct queued *first, **last;
+	size_t waiting;
+	sd_event_source *io, *death;
+};
+
+static void queue_drop(struct queued *q)
+{
+	for (size_t i = 0; i < q->nfds; i++)
+		fd_close(q->fds[i]);
+	free(q);
+}
+
+static void worker_free(struct worker *w)
+{
+	sd_event_source_disable_unref(w->io);
+	sd_event_source_disable_unref(w->death);
+	if (w->asked > 0)
+		spawner_forget(w->b->spawner, w->asked);
+	while (w->first) {
+		struct queued *next = w->first->next;
+
+		queue_drop(w->first);
+		w->first = next;
+	}
+	fd_close(w->sock);
+	fd_close(w->pidfd);
+	free(w);
+}
+
+static void ended(struct worker *w)
+{
+	worker_handler handler = w->handler;
+	void *arg = w->arg;
+
+	if (w->pidfd >= 0)
+		kern_pidfd_send_signal(w->pidfd, SIGKILL);
+	worker_free(w);
+	handler(arg, NULL);
+}
+
+static bool may_say(const struct record *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sayings); i++)
+		if (sayings[i].type == r->type)
+			return sayings[i].len == r->len && r->nfds == 0;
+	return false;
+}
+
+static int flush_queue(struct worker *w)
+{
+	while (w->first) {
+		struct queued *q = w->first;
+		int result = record_send(w->sock, q->type, 0, q->payload, q->len, NULL, 0, q->fds,
+		                         q->nfds);
+
+		if (result == -EAGAIN)
+			return 0;
+		if (result < 0)
+			return result;
+		w->first = q->next;
+		if (!w->first)
+			w->last = &w->first;
+		w->waiting--;
+		queue_drop(q);
+	}
+	sd_event_source_set_io_events(w->io, EPOLLIN);
+	return 0;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct worker *w = arg;
+	SCOPED(free_ptr) struct record *r = malloc(sizeof(*r));
+	int result = 0;
+
+	if (!r)
+		return 0;
+	if (events & EPOLLOUT)
+		result = flush_queue(w);
+	if (result == 0 && (events & (EPOLLIN | EPOLLHUP))) {
+		result = record_recv(fd, r);
+		if (result == -EAGAIN || result == -EINTR)
+			return 0;
+		if (result == 0)
+			result = -EPIPE;
+		if (result > 0 && !may_say(r)) {
+			log_warn("worker %d sent a record it may not send (type %u) and is ended",
+			         w->pid, r->type);
+			record_close_fds(r);
+			result = -EBADMSG;
+		}
+		if (result > 0) {
+			w->handler(w->arg, r); /* may stop the worker: w is not used below */
+			return 0;
+		}
+	}
+	if (result < 0)
+		ended(w);
+	return 0;
+}
+
+static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	ended(arg);
+	return 0;
+}
+
+static void on_spawned(void *arg, struct spawned *result)
+{
+	struct worker *w = arg;
+
+	w->asked = 0;
+	if (result->error < 0) {
+		log_error("cannot start a worker: %s", result->why.text);
+		ended(w);
+		return;
+	}
+	w->pid = result->pid;
+	w->pidfd = result->pidfd;
+	if (sd_event_add_io(w->b->event, &w->death, w->pidfd, EPOLLIN, on_death, w) < 0)
+		ended(w);
+}
+
+int worker_new(struct broker *b, worker_handler handler, void *arg, struct worker **ret)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	SCOPED_FD int theirs = -1;
+	int pair[2], result;
+
+	if (!w)
+		return -ENOMEM;
+	*w = (struct worker){ .b = b, .handler = handler, .arg = arg, .sock = -1, .pidfd = -1 };
+	w->last = &w->first;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		free(w);
+		return -errno;
+	}
+	w->sock = pair[0];
+	theirs = pair[1];
+	result = fcntl(w->sock, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	if (result >= 0)
+		result = sd_event_add_io(b->event, &w->io, w->sock, EPOLLIN, on_io, w);
+	if (result >= 0) {
+		w->asked = spawner_ask(b->spawner, AR_SPAWN_WORKER, theirs, on_spawned, w);
+		result = w->asked < 0 ? (int)w->asked : 0;
+	}
+	if (result < 0) {
+		worker_free(w);
+		return result;
+	}
+	*ret = w;
+	return 0;
+}
+
+static int enqueue(struct worker *w, uint16_t type, const void *payload, size_t len,
+                   const void *tail, size_t tail_len, const int *fds, size_t nfds)
+{
+	struct queued *q;
+
+	if (w->waiting >= WORKER_QUEUE_MAX || nfds > RECORD_FDS_MAX)
+		return -ENOBUFS;
+	q = malloc(sizeof(*q) + len + tail_len);
+	if (!q)
+		return -ENOMEM;
+	*q = (struct queued){ .type = type, .len = len + tail_len };
+	if (len)
+		memcpy(q->payload, payload, len);
+	if (tail_len)
+		memcpy(q->payload + len, tail, tail_len);
+	for (; q->nfds < nfds; q->nfds++) {
+		q->fds[q->nfds] = fcntl(fds[q->nfds], F_DUPFD_CLOEXEC, 3);
+		if (q->fds[q->nfds] < 0) {
+			int error = -errno;
+
+			queue_drop(q);
+			return error;
+		}
+	}
+	*w->last = q;
+	w->last = &q->next;
+	w->waiting++;
+	sd_event_source_set_io_events(w->io, EPOLLIN | EPOLLOUT);
+	return 0;
+}
+
+int worker_send(struct worker *w, uint16_t type, const void *payload, size_t len, const void *tail,
+                size_t tail_len, const int *fds, size_t nfds)
+{
+	if (!w->first) {
+		int result = record_send(w->sock, type, 0, payload, len, tail, tail_len, fds, nfds);
+
+		if (result != -EAGAIN)
+			return result;
+	}
+	return enqueue(w, type, payload, len, tail, tail_len, fds, nfds);
+}
+
+pid_t worker_pid(const struct worker *w)
+{
+	return w ? w->pid : 0;
+}
+
+void worker_stop(struct worker *w)
+{
+	if (!w)
+		return;
+	if (w->pidfd >= 0)
+		kern_pidfd_send_signal(w->pidfd, SIGKILL);
+	worker_free(w);
+}
+
+void worker_release(struct worker *w)
+{
+	if (w)
+		worker_free(w);
+}

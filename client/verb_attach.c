@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "client.h"
+#include "coffer/cleanup.h"
+#include "coffer/json.h"
+#include "fields.h"
+#include "output.h"
+#include "which.h"
+
+static const char *const ps_headings[] = { "CONTAINER", "RUNTIME", "PID",         "STATE",
+	                                   "FILE",      "VERSION", "LAST-OPENED", NULL };
+
+int verb_attach(struct client *c, const struct options *o, struct err *e)
+{
+	SCOPED(json_ptr) json_t *parameters = NULL;
+	SCOPED(json_ptr) json_t *reply = NULL;
+	const json_t *attachment = NULL;
+	int r = which_container(o, &parameters, e);
+
+	if (r == 0)
+		r = client_call(c, "Attach", TAKE_PTR(parameters), &reply, e);
+	if (r < 0)
+		return r;
+	if (c->json)
+		return output_json(reply, e);
+	attachment = json_object_get(reply, "attachment");
+	output_text(stdout, field_text(attachment, "container"));
+	fputs(" ", stdout);
+	output_text(stdout, field_text(attachment, "state"));
+	putchar('\n');
+	return 0;
+}
+
+int verb_detach(struct client *c, const struct options *o, struct err *e)
+{
+	SCOPED(json_ptr) json_t *parameters = json_object();
+	SCOPED(json_ptr) json_t *reply = NULL;
+	int r = set_text(parameters, "container", o->word[0], e);
+
+	if (r == 0)
+		r = client_call(c, "Detach", TAKE_PTR(parameters), &reply, e);
+	return r == 0 && c->json ? output_json(reply, e) : r;
+}
+
+static int add_file(struct table *table, const json_t *attachment, const json_t *file)
+{
+	char pid[FIELD_NUMBER_MAX], version[FIELD_NUMBER_MAX];
+	const char *cells[] = { field_text(attachment, "container"),
+		                field_text(attachment, "runtime"),
+		                field_number(attachment, "pid", pid),
+		                field_text(attachment, "state"),
+		                field_text(file, "path"),
+		                field_number(file, "version", version),
+		                field_text(file, "opened") };
+
+	return table_add(table, cells);
+}
+
+/* One line for each file; a container without files has one line too. */
+static int add_attachment(struct table *table, const json_t *attachment)
+{
+	json_t *files = json_object_get(attachment, "files"), *file = NULL;
+	size_t i = 0;
+
+	if (json_array_size(files) == 0)
+		return add_file(table, attachment, NULL);
+	json_array_foreach (files, i, file) {
+		if (add_file(table, attachment, file) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int verb_ps(struct client *c, const struct options *o, struct err *e)
+{
+	SCOPED(table_free_ptr) struct table *table = table_new(ps_headings);
+	SCOPED(json_ptr) json_t *reply = NULL;
+	json_t *attachment = NULL;
+	size_t i = 0;
+	int r = client_call(c, "Attachments", NULL, &reply, e);
+
+	(void)o;
+	if (r < 0)
+		return r;
+	if (c->json)
+		return output_json(reply, e);
+	r = table ? 0 : -ENOMEM;
+	json_array_foreach (json_object_get(reply, "attachments"), i, attachment) {
+		if (r == 0)
+			r = add_attachment(table, attachment);
+	}
+	if (r < 0)
+		return err_errno(e, r, "cannot list");
+	table_print(table, stdout, c->tty);
+	return 0;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "coffer/cleanup.h"
+#include "coffer/json.h"
+#include "fields.h"
+#include "output.h"
+
+static const char *const grant_headings[] = { "ID",  "NAME", "CONDITIONS", "PATH",    "MODE",
+	                                      "UID", "GID",  "ALLOWS",     "CREATED", NULL };
+
+/* Conditions that are one text each: option and field share their name. */
+static const char *const text_conditions[] = { "runtime", "container", "image", "unit" };
+
+/* Leaves to use what is weak, option and field. */
+static const struct {
+	const char *option, *field, *shown;
+} leaves[] = {
+	{ "allow-tag", "allow_tag", "tag" },
+	{ "allow-weak", "allow_weak", "weak" },
+	{ "allow-unverified", "allow_unverified", "unverified" },
+};
+
+static int take_conditions(const struct options *o, json_t *conditions, struct err *e)
+{
+	json_t *labels = NULL;
+	int r = labels_from_options(o, &labels, e);
+
+	if (r < 0)
+		return r;
+	if (labels)
+		r = set_new(conditions, "labels", labels, e);
+	for (size_t i = 0; i < ARRAY_LEN(text_conditions) && r == 0; i++)
+		r = set_text(conditions, text_conditions[i], options_text(o, text_conditions[i], 0),
+		             e);
+	if (r == 0 && json_object_size(conditions) == 0)
+		r = err_set(
+			e, CLIENT_USAGE,
+			"a grant needs at least one of --runtime, --container, --image, --label, "
+			"--unit");
+	return r;
+}
+
+static int take_owner(const struct options *o, json_t *grant, struct err *e)
+{
+	static const char *const ids[] = { "uid", "gid" };
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		int64_t id = 0;
+		int given = options_number(o, ids[i], 0, UINT32_MAX - 1, &id, e);
+		int r = given < 0 ? CLIENT_USAGE : set_number(grant, ids[i], given, id, e);
+
+		if (r < 0)
+			return r;
+	}
+	return set_text(grant, "mode", options_text(o, "mode", 0), e);
+}
+
+static int take_request(const struct options *o, json_t *parameters, struct err *e)
+{
+	json_t *grant = json_object(), *conditions = json_object();
+	int r = set_new(parameters, "grant", grant, e);
+	int s = set_new(grant, "conditions", conditions, e);
+
+	if (r == 0)
+		r = s;
+	if (r == 0)
+		r = set_text(grant, "name", o->word[0], e);
+	if (r == 0)
+		r = take_conditions(o, conditions, e);
+	if (r == 0)
+		r = set_text(grant, "path", options_text(o, "as", 0), e);
+	if (r == 0)
+		r = take_owner(o, grant, e);
+	for (size_t i = 0; i < ARRAY_LEN(leaves) && r == 0; i++)
+		r = set_true(grant, leaves[i].field, options_has(o, leaves[i].option), e);
+	return r;
+}
+
+int verb_grant(struct client *c, const struct options *o, struct err *e)
+{
+	SCOPED(json_ptr) json_t *parameters = json_object();
+	SCOPED(json_ptr) json_t *reply = NULL;
+	int r = take_request(o, parameters, e);
+
+	if (r == 0)
+		r = client_call(c, "Grant", TAKE_PTR(parameters), &reply, e);
+	if (r == 0)
+		r = client_changed(c, reply, e);
+	if (r == 0) {
+		output_text(stdout, field_text(reply, "id"));
+		putchar('\n');
+	}
+	return r < 0 ? r : 0;
+}
+
+int verb_revoke(struct client *c, const struct options *o, struct err *e)
+{
+	SCOPED(json_ptr) json_t *parameters = json_object();
+	SCOPED(json_ptr) json_t *reply = NULL;
+	int r = set_text(parameters, "id", o->word[0], e);
+
+	if (r == 0)
+		r = client_call(c, "Revoke", TAKE_PTR(parameters), &reply, e);
+	if (r == 0)
+		r = client_changed(c, reply, e);
+	return r < 0 ? r : 0;
+}
+
+/* "container=web label:app=payments" */
+static char *conditions_text(const json_t *grant)
+{
+	const json_t *conditions = json_object_get(grant, "conditions");
+	json_t *labels = json_object_get(conditions, "labels"), *value = NULL;
+	const char *gap = "", *key = NULL;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(text_conditions); i++) {
+		const char *condition = field_text(conditions, text_conditions[i]);
+
+		if (!condition[0])
+			continue;
+		fprintf(out, "%s%s=%s", gap, text_conditions[i], condition);
+		gap = " ";
+	}
+	json_object_foreach (labels, key, value) {
+		fprintf(out, "%slabel:%s=%s", gap, key,
+		        json_is_string(value) ? json_string_value(value) : "?");
+		gap = " ";
+	}
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* "tag,weak" */
+static const char *leaves_text(const json_t *grant, char *text, size_t size)
+{
+	text[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
+		size_t used = strlen(text);
+
+		if (field_true(grant, leaves[i].field))
+			snprintf(text + used, size - used, "%s%s", used ? "," : "",
+			         leaves[i].shown);
+	}
+	return text;
+}
+
+static int add_grant(struct table *table, const json_t *grant)
+{
+	SCOPED(free_ptr) char *conditions = conditions_text(grant);
+	char uid[FIELD_NUMBER_MAX], gid[FIELD_NUMBER_MAX], allows[64];
+	const char *cells[] = { field_text(grant, "id"),
+		                field_text(grant, "name"),
+		                conditions,
+		                field_text(grant, "path"),
+		                field_text(grant, "mode"),
+		                field_number(grant, "uid", uid),
+		                field_number(grant, "gid", gid),
+		                leaves_text(grant, allows, sizeof(allows)),
+		                field_text(grant, "created") };
+
+	return conditions ? table_add(table, cells) : -ENOMEM;
+}
+
+int verb_grants(struct client *c, const struct options *o, struct err *e)
+{
+	SCOPED(table_free_ptr) struct table *table = table_new(grant_headings);
+	SCOPED(json_ptr) json_t *reply = NULL;
+	json_t *grant = NULL;
+	size_t i = 0;
+	int r = client_collect(c, "Grants", NULL, "grants", &reply, e);
+
+	(void)o;
+	if (r < 0)
+		return r;
+	if (c->json)
+		return output_json(reply, e);
+	r = table ? 0 : -ENOMEM;
+	json_array_foreach (json_object_get(reply, "grants"), i, grant) {
+		if (r == 0)
+			r = add_grant(table, grant);
+	}
+	if (r < 0)
+		return err_errno(e, r, "cannot list");
+	table_print(table, stdout, c->tty);
+	return 0;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
+
+#include "client.h"
+
+#define ANY_NUMBER INT_MAX
+
+const struct option_row client_common_options[] = {
+	{ "runtime-dir", "DIR", false,
+	  "the broker's folder (else COFFER_RUNTIME_DIR, else " CLIENT_RUNTIME_DIR ")" },
+	{ "json", NULL, false, "print the broker's answer as JSON" },
+	{ "help", NULL, false, "print this help" },
+	{ "version", NULL, false, "before a command: print the version" },
+	{ 0 },
+};
+
+static const struct option_row init_options[] = {
+	{ "keyfile", "FILE", false, "the slot's key; made (mode 0400) if it is not there" },
+	{ "passphrase-file", "FILE", false, "read the passphrase instead of asking for it" },
+	{ 0 },
+};
+
+static const struct option_row unseal_options[] = {
+	{ "keyfile", "FILE", false, "use a keyfile's slot" },
+	{ "passphrase-file", "FILE", false, "read the passphrase instead of asking for it" },
+	{ "accept-rollback", NULL, false, "open a store that is older than the audit log says" },
+	{ 0 },
+};
+
+static const struct option_row put_options[] = {
+	{ "file", "FILE", false, "read the value from FILE" },
+	{ "label", "KEY=VALUE", true, "keep a label with the version (may be repeated)" },
+	{ "expires", "TIME", false, "90s, 15m, 12h, 30d, 2w from now, or an RFC 3339 time" },
+	{ "if-version", "N", false, "only if N is the current version; 0: only if there is none" },
+	{ 0 },
+};
+
+static const struct option_row get_options[] = {
+	{ "version", "N", false, "an older version" },
+	{ "out", "FILE", false, "write to FILE (mode 0600, in place at once or not at all)" },
+	{ 0 },
+};
+
+static const struct option_row rollback_options[] = {
+	{ "to", "N", false, "the version to go back to" },
+	{ 0 },
+};
+
+static const struct option_row grant_options[] = {
+	{ "runtime", "R", false, "docker podman containerd crio runc systemd nspawn" },
+	{ "container", "NAME", false, "the engine's name for it; for bare runc its id" },
+	{ "image", "REF", false, "an image digest; with --allow-tag also a name and tag" },
+	{ "label", "KEY=VALUE", true, "a label set by who started it (may be repeated)" },
+	{ "unit", "U", false, "the systemd unit it runs in" },
+	{ "as", "PATH", false, "where below the mount; else the last segment of NAME" },
+	{ "mode", "M", false, "octal permissions, such as 0440" },
+	{ "uid", "U", false, "owner, as seen inside" },
+	{ "gid", "G", false, "group, as seen inside" },
+	{ "allow-tag", NULL, false, "a tag is enough, though it can be moved" },
+	{ "allow-weak", NULL, false, "also containers in the host's pid namespace" },
+	{ "allow-unverified", NULL, false, "also containers whose state is in a user's hands" },
+	{ 0 },
+};
+
+static const struct option_row which_options[] = {
+	{ "pid", "PID", false, "the container of this process" },
+	{ 0 },
+};
+
+static const struct option_row audit_options[] = {
+	{ "follow", NULL, false, "go on with new lines as they come" },
+	{ 0 },
+};
+
+#define LISTING                                                                               \
+	"On a terminal columns are aligned under a heading. Elsewhere they are separated by " \
+	"tabs,\n"                                                                             \
+	"without a heading; what is empty is \"-\"."
+
+const struct verb client_verbs[] = {
+	{ "init", "[--keyfile FILE | --passphrase-file FILE]",
+	  "Create the store with its first unseal slot",
+	  "Without options a passphrase is asked for, twice. The broker is left unsealed. Keep "
+	  "the\n"
+	  "keyfile or passphrase elsewhere too: without it nobody opens the store again.",
+	  init_options, 0, 0, verb_init },
+	{ "unseal", "[--keyfile FILE | --passphrase-file FILE] [--accept-rollback]",
+	  "Open the store", "Without options the passphrase is asked for.", unseal_options, 0, 0,
+	  verb_unseal },
+	{ "seal", "", "Forget the store's keys",
+	  "Running containers go on being served, unless the broker's configuration says "
+	  "otherwise.",
+	  NULL, 0, 0, verb_seal },
+	{ "status", "", "Say how the broker is", NULL, NULL, 0, 0, verb_status },
+	{ "put", "NAME [--file FILE] | NAME=@FILE...", "Store values: all of them, or none",
+	  "The value comes from standard input, raw; from a prompt without echo if that is a\n"
+	  "terminal; or from a file. It never comes from the command line, where every user would\n"
+	  "see it. At most 1 MiB. Prints NAME VERSION for each name. Returns when every attached\n"
+	  "container shows the new version, or warns after 5 s and names those that do not.",
+	  put_options, 1, ANY_NUMBER, verb_put },
+	{ "get", "NAME [--version N] [--out FILE]", "Write a value's bytes, and nothing else", NULL,
+	  get_options, 1, 1, verb_get },
+	{ "ls", "[PREFIX]", "List names", LISTING, NULL, 0, 1, verb_ls },
+	{ "info", "NAME", "Say what is known of a name, but its value", NULL, NULL, 1, 1,
+	  verb_info },
+	{ "history", "NAME", "List the versions that are kept, newest first", LISTING, NULL, 1, 1,
+	  verb_history },
+	{ "rollback", "NAME --to N", "Make a new version from an old one", "Prints NAME VERSION.",
+	  rollback_options, 1, 1, verb_rollback },
+	{ "rm", "NAME", "Remove a name and all its versions",
+	  "It vanishes from every container, and reads of descriptors already open fail.", NULL, 1,
+	  1, verb_rm },
+	{ "grant", "NAME_OR_PREFIX/ CONDITION... [OPTION]...",
+	  "Give containers a secret, or all below a prefix",
+	  "All conditions (--runtime, --container, --image, --label, --unit) must hold; at\n"
+	  "least one is needed. The name need not exist yet. Prints the grant's id.",
+	  grant_options, 1, 1, verb_grant },
+	{ "revoke", "GRANT-ID", "Take a grant back",
+	  "Its files vanish, and reads of descriptors already open fail.", NULL, 1, 1,
+	  verb_revoke },
+	{ "grants", "", "List grants, oldest first", LISTING, NULL, 0, 0, verb_grants },
+	{ "attach", "CONTAINER | --pid PID", "Give a running container its mount", NULL,
+	  which_options, 0, 1, verb_attach },
+	{ "detach", "CONTAINER", "Take a container's mount away until it is attached again", NULL,
+	  NULL, 1, 1, verb_detach },
+	{ "ps", "", "List attached containers, their files and versions", LISTING, NULL, 0, 0,
+	  verb_ps },
+	{ "explain", "CONTAINER | --pid PID",
+	  "Say who we think a container is, and what it gets and why", NULL, which_options, 0, 1,
+	  verb_explain },
+	{ "audit", "[--follow]", "Print the audit log",
+	  "With --json the lines are printed as they stand in the log.", audit_options, 0, 0,
+	  verb_audit },
+	{ "audit verify", "", "Check the audit log's chain and its signed head",
+	  "Names the first line that is not as it was written.", NULL, 0, 0, verb_audit_verify },
+	{ "version", "", "Print the version", NULL, NULL, 0, 0, verb_version },
+	{ "help", "[COMMAND]", "Print help", NULL, NULL, 0, 2, verb_help },
+	{ 0 },
+};

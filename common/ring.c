@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The layout of the shared memory. Producer and consumer each write counters of their own, a cache
+ * line apart. All counters run on for ever; slot = counter modulo size.
+ *
+ *	released <= taken <= head <= released + RING_SLOTS
+ *
+ * `head` is the producer's, `taken` and `released` the consumer's. All lie in memory that a hostile
+ * producer can write, so the consumer checks the inequality each time.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "coffer/ring.h"
+
+#define RING_MAGIC 0x52494e47u /* "RING" */
+#define RING_LAYOUT 1u         /* raised when struct ring or struct ring_record changes */
+
+enum fold_state { FOLD_FREE, FOLD_FILLING, FOLD_FULL, FOLD_ADDING, FOLD_TAKEN };
+
+struct ring {
+	uint32_t magic, layout, slots, folds;
+	/* producer */
+	_Alignas(64) _Atomic uint64_t head;
+	_Atomic uint64_t gaps;
+	/* consumer */
+	_Alignas(64) _Atomic uint64_t released;
+	_Atomic uint64_t taken;
+	_Atomic uint64_t gaps_taken, gaps_released;
+	_Atomic uint32_t sleeping;
+	/* states stand together: a look over all of them touches four cache lines */
+	_Alignas(64) _Atomic uint8_t state[RING_FOLDS];
+	struct ring_record fold[RING_FOLDS];
+	struct ring_record main[RING_SLOTS];
+};
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_CHAR_LOCK_FREE == 2,
+               "an atomic with a lock would not work between processes");
+_Static_assert((RING_SLOTS & (RING_SLOTS - 1)) == 0, "slots are found by masking");
+
+uint64_t ring_size(void)
+{
+	return sizeof(struct ring);
+}
+
+struct ring *ring_format(void *memory)
+{
+	struct ring *ring = memory;
+
+	ring->layout = RING_LAYOUT;
+	ring->slots = RING_SLOTS;
+	ring->folds = RING_FOLDS;
+	ring->magic = RING_MAGIC;
+	return ring;
+}
+
+struct ring *ring_attach(void *memory)
+{
+	struct ring *ring = memory;
+
+	if (ring->magic != RING_MAGIC || ring->layout != RING_LAYOUT || ring->slots != RING_SLOTS ||
+	    ring->folds != RING_FOLDS)
+		return NULL;
+	return ring;
+}
+
+static bool put_main(struct ring *ring, const struct ring_record *record)
+{
+	uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	uint64_t used = head - atomic_load_explicit(&ring->released, memory_order_acquire);
+	uint64_t limit = record->result ? RING_SLOTS : RING_SLOTS - RING_RESERVED;
+
+	if (used >= limit)
+		return false;
+	ring->main[head & (RING_SLOTS - 1)] = *record;
+	atomic_store_explicit(&ring->head, head + 1, memory_order_release);
+	return true;
+}
+
+static bool same_group(const struct ring_record *a, const struct ring_record *b)
+{
+	return a->uid == b->uid && a->node == b->node && a->version == b->version &&
+	       a->event == b->event && a->result == b->result;
+}
+
+/* Add to a slot that is ours to write. A new last time may be the earlier one if the clock was set
+ * back. */
+static void add_to_group(struct ring_record *group, const struct ring_record *record)
+{
+	group->last_ns = record->last_ns ? record->last_ns : record->time_ns;
+	group->count += record->count;
+}
+
+/*
+ * The consumer may take a FULL slot at any moment, so it is claimed (ADDING) before it changes. A
+ * slot found ADDING is a dead predecessor's, there being one producer: it is ours as it stands.
+ */
+static bool claim_group(struct ring *ring, size_t i)
+{
+	uint8_t state = FOLD_FULL;
+
+	if (atomic_compare_exchange_strong_explicit(&ring->state[i], &state, FOLD_ADDING,
+	                                            memory_order_acquire, memory_order_relaxed))
+		return true;
+	return state == FOLD_ADDING;
+}
+
+static bool put_fold(struct ring *ring, const struct ring_record *record)
+{
+	size_t start =
+		(size_t)((record->node * 31 + record->uid) * 31 + record->version) + record->event;
+	size_t free_slot = RING_FOLDS, free_slots = 0;
+	struct ring_record *slot;
+
+	/* Slots are freed in any order, so a free one does not end the search for the group. */
+	for (size_t n = 0; n < RING_FOLDS; n++) {
+		size_t i = (start + n) % RING_FOLDS;
+		uint8_t state = atomic_load_explicit(&ring->state[i], memory_order_acquire);
+
+		slot = &ring->fold[i];
+		if (state == FOLD_FREE || state == FOLD_FILLING) {
+			free_slots++;
+			if (free_slot == RING_FOLDS)
+				free_slot = i;
+			continue;
+		}
+		if (state == FOLD_TAKEN || !same_group(slot, record) ||
+		    slot->count > UINT32_MAX - record->count)
+			continue;
+		if (!claim_group(ring, i))
+			continue;
+		add_to_group(slot, record);
+		atomic_store_explicit(&ring->state[i], FOLD_FULL, memory_order_release);
+		return true;
+	}
+	if (free_slots <= (record->result ? 0 : RING_FOLDS_RESERVED))
+		return false;
+	slot = &ring->fold[free_slot];
+	atomic_store_explicit(&ring->state[free_slot], FOLD_FILLING, memory_order_relaxed);
+	*slot = *record;
+	if (!slot->last_ns)
+		slot->last_ns = slot->time_ns;
+	atomic_store_explicit(&ring->state[free_slot], FOLD_FULL, memory_order_release);
+	return true;
+}
+
+int ring_put(struct ring *ring, const struct ring_record *record, bool *wake)
+{
+	struct ring_record copy = *record;
+
+	if (copy.count == 0)
+		copy.count = 1;
+	*wake = false;
+	if (!put_main(ring, &copy) && !put_fold(ring, &copy))
+		return -ENOSPC;
+	/* Pairs with the fence of ring_sleep: either we see the flag, or the consumer sees the
+	 * record. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&ring->sleeping, memory_order_relaxed))
+		*wake = atomic_exchange_explicit(&ring->sleeping, 0, memory_order_relaxed) != 0;
+	return 0;
+}
+
+void ring_note_gap(struct ring *ring)
+{
+	atomic_fetch_add_explicit(&ring->gaps, 1, memory_order_release);
+}
+
+/* A copy that the producer can no longer change, and that the compiler may not read again from the
+ * slot. */
+static void copy_slot(struct ring_record *ret, const struct ring_record *slot)
+{
+	memcpy(ret, slot, sizeof(*ret));
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static bool record_sane(const struct ring_record *r)
+{
+	return r->event >= 1 && r->event <= RING_EVENT_LAST && r->result <= 0 && r->count >= 1;
+}
+
+static bool take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)
+{
+	uint64_t released = atomic_load_explicit(&ring->released, memory_order_relaxed);
+	uint64_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
+	uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+
+	if (head - released > RING_SLOTS || taken - released > head - released) {
+		*corrupt = true;
+		atomic_store_explicit(&ring->taken, head, memory_order_relaxed);
+		atomic_store_explicit(&ring->released, head, memory_order_release);
+		return false;
+	}
+	while (taken != head) {
+		copy_slot(ret, &ring->main[taken & (RING_SLOTS - 1)]);
+		taken++;
+		atomic_store_explicit(&ring->taken, taken, memory_order_relaxed);
+		if (record_sane(ret))
+			return true;
+		*corrupt = true;
+	}
+	return false;
+}
+
+static bool take_fold(struct ring *ring, struct ring_record *ret, bool *corrupt)
+{
+	for (size_t i = 0; i < RING_FOLDS; i++) {
+		uint8_t state = FOLD_FULL;
+
+		if (!atomic_compare_exchange_strong_explicit(&ring->state[i], &state, FOLD_TAKEN,
+		                                             memory_order_acquire,
+		                                             memory_order_relaxed)) {
+			if (state > FOLD_TAKEN) {
+				*corrupt = true;
+				atomic_store_explicit(&ring->state[i], FOLD_FREE,
+				                      memory_order_release);
+			}
+			continue;
+		}
+		copy_slot(ret, &ring->fold[i]);
+		if (record_sane(ret))
+			return true;
+		*corrupt = true;
+	}
+	return false;
+}
+
+static bool take_gaps(struct ring *ring, struct ring_record *ret)
+{
+	uint64_t taken = atomic_load_explicit(&ring->gaps_taken, memory_order_relaxed);
+	uint64_t gaps = atomic_load_explicit(&ring->gaps, memory_order_acquire) - taken;
+
+	if (gaps == 0)
+		return false;
+	if (gaps > UINT32_MAX)
+		gaps = UINT32_MAX;
+	atomic_store_explicit(&ring->gaps_taken, taken + gaps, memory_order_relaxed);
+	memset(ret, 0, sizeof(*ret));
+	ret->count = (uint32_t)gaps;
+	return true;
+}
+
+int ring_take(struct ring *ring, struct ring_record *ret, bool *corrupt)
+{
+	struct ring_record record;
+
+	if (!take_main(ring, &record, corrupt) && !take_fold(ring, &record, corrupt) &&
+	    !take_gaps(ring, &record))
+		return 0;
+	*ret = record;
+	return 1;
+}
+
+/* Every fold slot in state `from` gets state `to`. */
+static void fold_states(struct ring *ring, uint8_t from, uint8_t to)
+{
+	for (size_t i = 0; i < RING_FOLDS; i++) {
+		uint8_t state = from;
+
+		atomic_compare_exchange_strong_explicit(&ring->state[i], &state, to,
+		                                        memory_order_release, memory_order_relaxed);
+	}
+}
+
+void ring_release(struct ring *ring)
+{
+	uint64_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
+	uint64_t gaps = atomic_load_explicit(&ring->gaps_taken, memory_order_relaxed);
+
+	fold_states(ring, FOLD_TAKEN, FOLD_FREE);
+	atomic_store_explicit(&ring->gaps_released, gaps, memory_order_relaxed);
+	atomic_store_explicit(&ring->released, taken, memory_order_release);
+}
+
+void ring_rewind(struct ring *ring)
+{
+	uint64_t released = atomic_load_explicit(&ring->released, memory_order_relaxed);
+	uint64_t gaps = atomic_load_explicit(&ring->gaps_released, memory_order_relaxed);
+
+	fold_states(ring, FOLD_TAKEN, FOLD_FULL);
+	atomic_store_explicit(&ring->gaps_taken, gaps, memory_order_relaxed);
+	atomic_store_explicit(&ring->taken, released, memory_order_relaxed);
+}
+
+void ring_recover(struct ring *ring)
+{
+	fold_states(ring, FOLD_ADDING, FOLD_FULL);
+	fold_states(ring, FOLD_FILLING, FOLD_FREE);
+}
+
+static bool something_there(struct ring *ring)
+{
+	if (atomic_load_explicit(&ring->head, memory_order_acquire) !=
+	    atomic_load_explicit(&ring->taken, memory_order_relaxed))
+		return true;
+	if (atomic_load_explicit(&ring->gaps, memory_order_relaxed) !=
+	    atomic_load_explicit(&ring->gaps_taken, memory_order_relaxed))
+		return true;
+	for (size_t i = 0; i < RING_FOLDS; i++) {
+		if (atomic_load_explicit(&ring->state[i], memory_order_relaxed) == FOLD_FULL)
+			return true;
+	}
+	return false;
+}
+
+bool ring_sleep(struct ring *ring)
+{
+	ring_release(ring);
+	atomic_store_explicit(&ring->sleeping, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!something_there(ring))
+		return true;
+	atomic_store_explicit(&ring->sleeping, 0, memory_order_relaxed);
+	return false;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "caller.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include "coffer/cleanup.h"
+#include "coffer/kern.h"
+
+#ifndef NS_GET_PID_FROM_PIDNS
+#define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int) /* 6.11 */
+#endif
+
+/* A thread id of the superblock's pid namespace as one of ours; 0 or less if there is none. */
+static pid_t translate(const struct callers *c, pid_t tid)
+{
+	return c->pid_ns < 0 ? tid : ioctl(c->pid_ns, NS_GET_PID_FROM_PIDNS, (unsigned long)tid);
+}
+
+static bool cgroup_is_known(const struct callers *c, pid_t tid)
+{
+	pid_t ours = translate(c, tid);
+	SCOPED_FD int pidfd = ours > 0 ? kern_pidfd_open(ours, PIDFD_THREAD) : -1;
+	struct kern_pid_info info;
+
+	if (pidfd < 0 || kern_pidfd_info(pidfd, &info) < 0)
+		return false;
+	for (uint32_t i = 0; i < c->count; i++)
+		if (c->cgroups[i] == info.cgroup_id)
+			return true;
+	return false;
+}
+
+bool caller_is_inside(const struct callers *c, pid_t tid)
+{
+	if (tid <= 0)
+		return false;
+	return !c->check_cgroup || cgroup_is_known(c, tid);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ring.h - the audit ring in memory shared by one worker (producer) and the broker (consumer).
+ *
+ * The worker writes a record here before bytes leave it; the broker takes records out, checks them
+ * and writes them to the log. No lock, no system call, no allocation on the worker's side: single
+ * producer, single consumer, two counters. The memory outlives either process.
+ *
+ * Three parts:
+ *	main      RING_SLOTS records; opens and API reads. The last RING_RESERVED free slots are
+ *	          for refusals only.
+ *	folds     RING_FOLDS counted records: when main runs short, equal events (same uid, node,
+ *	          version, event, result) add up in one slot with a count and first and last time,
+ *	          so that ordinary life of a container never runs out of room.
+ *	sleeping  1 while the consumer sleeps: only then is its eventfd worth the 6 µs of a write.
+ *
+ * The consumer copies a slot, then checks the copy: the producer may be a hostile process.
+ *
+ * Either side may die at any instruction. What was taken stays in the ring until ring_release: a
+ * broker that dies before its log is written leaves it for the next one (who then calls ring_rewind;
+ * a record may come twice, none is lost). A worker that dies within ring_put has sent no byte, so
+ * that record may be there or not.
+ *
+ * Fold slots have a state each:
+ *
+ *	FREE ──producer──► FILLING ──► FULL ◄──► ADDING (producer, a few instructions)
+ *	  ▲                             │ consumer: ring_take
+ *	  └──── ring_release ──── TAKEN ◄┘      (ring_rewind: back to FULL)
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* power of two; 96 KiB: 1,000 opens between two drains before folding starts */
+#define RING_SLOTS 1024
+#define RING_RESERVED 128 /* slots that only refusals may use */
+#define RING_FOLDS 256    /* distinct (uid, node, event, result) that can fold between two drains */
+#define RING_FOLDS_RESERVED 32 /* of these, what only refusals may use */
+#define RING_TEXT_MAX 32       /* bytes of a refused API name that are kept */
+
+enum ring_event {
+	RING_OPEN = 1,        /* open(2) of a file in the mount */
+	RING_OPENDIR = 2,     /* refused listing only: granted ones are not records */
+	RING_LOOKUP = 3,      /* refused (from outside the container) only */
+	RING_WRITE = 4,       /* a write-like call was refused; text says which */
+	RING_API_GET = 5,     /* workload socket: Get */
+	RING_API_LIST = 6,    /* workload socket: List */
+	RING_API_REFUSED = 7, /* workload socket: limits, malformed message */
+	RING_READ = 8,        /* a read of a revoked file was refused */
+	RING_EVENT_LAST = RING_READ,
+};
+
+struct ring_record {
+	int64_t time_ns;  /* CLOCK_REALTIME */
+	int64_t last_ns;  /* last of a folded group, else 0 */
+	uint64_t node;    /* node id in the mount, 0 if none */
+	uint64_t version; /* of the secret, 0 if none */
+	uint32_t uid;     /* caller's fsuid, host side */
+	uint32_t pid;     /* caller's thread id as the mount reports it; 0 is "from outside" */
+	uint32_t count;   /* 1, or how many were folded */
+	uint16_t event;   /* enum ring_event */
+	int16_t result;   /* 0 granted, else negative errno */
+	char text[RING_TEXT_MAX]; /* not NUL-terminated if full */
+};
+
+struct ring;
+
+/* Bytes of shared memory that a ring takes. */
+uint64_t ring_size(void);
+
+/* Lay out a fresh ring in zeroed memory of ring_size() bytes, aligned to 64. Returns the same
+ * address as a ring. */
+struct ring *ring_format(void *memory);
+
+/* Attach to a formatted ring (either side). NULL if the memory is not a ring of this layout. */
+struct ring *ring_attach(void *memory);
+
+/*
+ * Producer. Returns 0 (written or folded; *wake true if the consumer sleeps and must be woken
+ * through its eventfd), or -ENOSPC when nothing took it. `result != 0` makes it a refusal.
+ */
+int ring_put(struct ring *ring, const struct ring_record *record, bool *wake);
+
+/* Producer: note one event that found no room (kept only under the "serve and record the gap"
+ * rule). */
+void ring_note_gap(struct ring *ring);
+
+/*
+ * Consumer. Take the oldest record: 1, or 0 when empty (main first, then folds, then one record of
+ * event 0 with the count of noted gaps and no times). Copies; never trusts indices: a counter out
+ * of range is clamped, a record that no honest producer writes is skipped, and both set *corrupt
+ * (which is never cleared here), after which the caller should end the worker. A hostile producer
+ * can go on for ever: bound the loop (2 * RING_SLOTS is enough for what was there at its start).
+ */
+int ring_take(struct ring *ring, struct ring_record *ret, bool *corrupt);
+
+/*
+ * Consumer: what was taken so far is safe in the log; its room is the producer's again. To be
+ * called after each flush of the log, also while records keep coming: until then the ring only
+ * fills.
+ */
+void ring_release(struct ring *ring);
+
+/* Consumer, at the start of a new broker: what its predecessor took and did not release comes
+ * again. */
+void ring_rewind(struct ring *ring);
+
+/*
+ * Consumer: the producer is known to be dead. A fold slot it died in becomes takeable (an event it
+ * had not finished to write is dropped: it was not answered either). Drain afterwards, since it may
+ * have died before its wake-up.
+ */
+void ring_recover(struct ring *ring);
+
+/*
+ * Consumer: about to sleep, the log being flushed: releases what was taken. False if something
+ * arrived meanwhile (then drain again).
+ */
+bool ring_sleep(struct ring *ring);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker_proto.h - what broker and worker (cofferfs) say to each other, and the memory they share.
+ *
+ * A worker starts with one descriptor, its channel (fd 3). Life of a worker:
+ *
+ *	broker                              worker
+ *	HELLO (shared memory, eventfd) ───►
+ *	                               ◄─── READY
+ *	NODE … NODE (memfd each file)  ───► builds its tree
+ *	MOUNT (/dev/fuse descriptor)   ───► serves; answers INIT, or replays the saved one
+ *	                               ◄─── MOUNTED
+ *	STAGE … STAGE, PREPARE         ───► new versions under the staging folder
+ *	                               ◄─── PREPARED    (an attacher now renames, unlinks)
+ *	FINISH                         ───► the announced end state holds, call seen or not
+ *	                               ◄─── FINISHED
+ *	DENY (node)                    ───► reads of that version fail from now on
+ *	                               ◄─── DENIED      (an attacher now drops its pages)
+ *	CONNECTION (socket)            ───► a workload connection, unread
+ *	                               ◄─── ATTACH      a caller of it asks for its mount
+ *	ATTACH_RESULT                  ───►
+ *	CALLERS (cgroup ids)           ───► from now on callers are told apart by cgroup
+ *	                               ◄─── RELEASED    nobody can reach this node; it is wiped
+ *	PING                           ───►
+ *	                               ◄─── PONG
+ *
+ * Every answer carries the serial of its question. An unknown or unexpected record ends the sender.
+ * The channel's end (broker gone): the worker goes on serving its mount.
+ *
+ * Nodes. A node id is never used for two things in one mount. 1 is the root folder. Folders and
+ * placeholders keep theirs for life; a file's node is one version of one path and immutable. A file
+ * told with an empty name has lost its name, but a descriptor may still read it.
+ *
+ * Staging. While a change is prepared the root holds a hidden folder named WORKER_STAGING_PREFIX +
+ * 32 hex digits of the change's random token, never listed, found only by a caller from outside the
+ * container. In it the file to come for node N is named by N in decimal. A rename of STAGING/N to
+ * the announced folder and name makes N the file of that name. RENAME, UNLINK, MKDIR and RMDIR are
+ * refused for anything not announced, and answer 0 for a step that is already done, so that a
+ * change cut off can be repeated whole. A PREPARED with an error says that the change was dropped
+ * as a whole.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "coffer/ring.h"
+
+#define WORKER_CHANNEL_FD 3
+#define WORKER_PROTO 1 /* raised when a record's layout changes; READY carries the worker's */
+
+#define WORKER_NODES_MAX 4096 /* files and folders of one mount */
+#define WORKER_NAME_MAX 255
+/* cgroup ids known as the container's, where pid namespaces are shared */
+#define WORKER_CGROUPS_MAX 32
+/* the longest request a mount that refuses writes needs (kernel: 8 KiB) */
+#define WORKER_RECV_MAX (64 * 1024)
+#define WORKER_INIT_MAX 256 /* FUSE_INIT is 104 bytes in protocol 7.38 */
+#define WORKER_STAGING_PREFIX ".coffer-"
+#define WORKER_ROOT_NODE 1
+
+enum worker_record {
+	WR_HELLO = 1,
+	WR_READY,
+	WR_NODE,
+	WR_MOUNT,
+	WR_MOUNTED,
+	WR_STAGE,
+	WR_PREPARE,
+	WR_PREPARED,
+	WR_FINISH,
+	WR_FINISHED,
+	WR_DENY,
+	WR_DENIED,
+	WR_CONNECTION,
+	WR_ATTACH,
+	WR_ATTACH_RESULT,
+	WR_RELEASED,
+	WR_PING,
+	WR_PONG,
+	WR_CALLERS,
+};
+
+enum worker_flag {
+	WORKER_CHECK_CGROUP =
+		1, /* pid namespace is shared: a non-zero pid says nothing, compare cgroups */
+	WORKER_FULL_SERVE =
+		2, /* audit ring full: serve and record the gap (default: refuse with EIO) */
+};
+
+/* HELLO: descriptors: shared memory (struct worker_shared), eventfd that wakes the ring's consumer.
+ */
+struct wr_hello {
+	uint32_t proto;
+	uint32_t flags; /* enum worker_flag */
+	uint8_t instance[16];
+	uint32_t connections_max;  /* workload connections at one time */
+	uint32_t calls_per_second; /* of one workload connection */
+	uint64_t statfs_files;
+	/* counted texts: container name, runtime, mount folder ("/run/secrets"), for Identity */
+};
+
+struct wr_ready {
+	uint32_t proto;
+};
+
+enum worker_node_kind {
+	NODE_DIR = 1,
+	NODE_FILE,            /* a secret's version; one descriptor: its sealed memfd */
+	NODE_PLACEHOLDER_DIR, /* something of the container's is mounted over it */
+	NODE_PLACEHOLDER_FILE,
+	NODE_SYMLINK, /* of the folder as it was before; `target` says where to */
+};
+
+/*
+ * NODE: one entry of the tree, parents first. Not for staged files (STAGE). With an empty name and
+ * parent 0, to a successor: what has lost its name but may still be held open.
+ */
+struct wr_node {
+	uint64_t node, parent;
+	uint32_t kind;     /* enum worker_node_kind */
+	uint32_t mode;     /* permission bits only */
+	uint32_t uid, gid; /* host side */
+	uint64_t size;
+	uint64_t version;
+	int64_t mtime_ns;
+	int64_t expires_ns; /* 0: never. For the xattr and the API; the broker ends it in time */
+	/* counted texts: name; secret's full name (files) or link target (symlinks) */
+};
+
+/* MOUNT: one descriptor: /dev/fuse of a superblock that exists. `resume`: a dead worker served it
+ * before. */
+struct wr_mount {
+	uint32_t resume;
+};
+
+/* STAGE: one step of the change to come. `kind` STAGE_PUT: `node` describes the new file, with its
+ * memfd. Counted texts as for NODE. */
+enum worker_stage_kind {
+	STAGE_PUT = 1, /* STAGING/N is to become parent/name (new, or in place of the file there) */
+	STAGE_UNLINK,  /* the file parent/name goes */
+	STAGE_MKDIR,   /* the folder parent/name comes, with node.node as its id */
+	STAGE_RMDIR,   /* the empty folder parent/name goes */
+};
+struct wr_stage {
+	uint32_t kind; /* enum worker_stage_kind */
+	uint32_t reserved;
+	struct wr_node node; /* UNLINK, RMDIR: node and parent as they are now */
+};
+
+/* PREPARE: the staged steps may now be made by rename(2), unlink(2)… through the mount. */
+struct wr_prepare {
+	uint8_t token[16]; /* names the staging folder */
+};
+
+/* PREPARED, FINISHED, DENIED: */
+struct wr_result {
+	int32_t result; /* 0 or negative errno */
+};
+
+struct wr_deny {
+	uint64_t node;
+};
+
+/* CONNECTION: one descriptor: the connected socket, no byte read. Already identified. */
+struct wr_connection {
+	uint64_t id;
+	uint32_t uid, gid; /* host side */
+	int32_t pid;       /* host side, for the audit record only */
+};
+
+/* ATTACH, and ATTACH_RESULT to it (counted text: the reason, or the folder) */
+struct wr_attach {
+	uint64_t id;    /* the connection */
+	int32_t result; /* ATTACH_RESULT only */
+};
+
+struct wr_released {
+	uint64_t node;
+};
+
+/*
+ * CALLERS: cgroup ids that count as inside (WORKER_CHECK_CGROUP). May carry one descriptor: the pid
+ * namespace in which the superblock was made. Without one the worker takes that to be its own, as
+ * it is for a container in the host's.
+ */
+struct wr_callers {
+	uint32_t count;
+	uint64_t cgroups[WORKER_CGROUPS_MAX];
+};
+
+#define WORKER_SHARED_MAGIC 0x434f4646524d454dULL
+
+/*
+ * Memory shared by broker and worker (a memfd sealed against resize), from the first day: what a
+ * successor needs to go on. recv_len != 0 says: the request in recv is in hand and has not been
+ * answered.
+ */
+struct worker_shared {
+	uint64_t magic;
+	uint32_t layout; /* WORKER_PROTO */
+	uint32_t init_len;
+	uint8_t init[WORKER_INIT_MAX]; /* the raw FUSE_INIT of this superblock */
+	uint32_t recv_len;
+	uint8_t recv[WORKER_RECV_MAX] __attribute__((aligned(4096)));
+	uint8_t ring[] __attribute__((aligned(4096))); /* ring_size() bytes */
+};

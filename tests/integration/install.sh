@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# `cmake --install` puts every program, unit and snippet in its place, and the installed command runs from there.
+. "$(dirname "$0")/lib.sh"
+
+DESTDIR=$D/dest cmake --install "$COFFER_BUILD" --prefix /usr >"$D/install.log" 2>&1 || fail "cmake --install"
+for file in bin/coffer bin/coffer-hook sbin/cofferd libexec/coffer/cofferfs lib/systemd/system/cofferd.service \
+	lib/sysusers.d/coffer.conf lib/tmpfiles.d/coffer.conf; do
+	[[ -f $D/dest/usr/$file ]] || fail "no $file: $(cd "$D/dest" && find . -type f)"
+done
+succeeds "$D/dest/usr/bin/coffer" version
+succeeds "$D/dest/usr/bin/coffer" help
+for verb in init unseal seal status put get ls info history rollback rm grant revoke grants attach detach ps explain audit; do
+	grep -q "^  $verb " "$D/out" || fail "help does not list $verb"
+done
