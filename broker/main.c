@@ -158,9 +158,9 @@ static int start(struct broker *b, int *lock, struct err *e)
 static void stop(struct broker *b)
 {
 	ready_stopping();
-	workload_free(b->workload);
 	server_free(b->server);
 	containers_free(b->containers);
+	workload_free(b->workload);
 	if (b->audit)
 		(void)audit_add(b->audit, "stop", NULL);
 	audit_pump_free(b->audit_pump);

@@ -43,7 +43,7 @@ static const struct {
 	{ "Sealed", -ENOKEY },
 	{ "Uninitialised", -ENODATA },
 	{ "WrongKey", -EKEYREJECTED },
-	{ "Rollback", -ESTALE },
+	{ "RolledBack", -ESTALE },
 	{ "Damaged", -EBADMSG },
 	{ "NoSpace", -ENOSPC },
 	{ "AttachFailed", -ECHILD },
@@ -325,7 +325,7 @@ int call_next(struct call *c, json_t **ret, bool *continues, struct err *e)
 	if (r == 0)
 		r = json_get_bool(message, "continues", false, &more, e);
 	if (r < 0)
-		return err_prefix(e, -EBADMSG, "the broker's answer cannot be read: ");
+		return err_prefix(e, -EBADMSG, "the broker's answer cannot be read");
 	if (error)
 		return take_error(c, error, parameters, e);
 	*ret = parameters ? json_incref(parameters) : json_object();

@@ -82,7 +82,7 @@ static int load_must_wait(const char *path, json_t **ret, struct err *e)
 	if (n < 0 || n > HOOK_WAIT_FILE_MAX)
 		return err_errno(e, n < 0 ? (int)n : -EFBIG, "cannot read %s", shown);
 	r = hook_wait_parse(text, (size_t)n, ret, e);
-	return r < 0 ? err_prefix(e, r, "%s: ", shown) : 0;
+	return r < 0 ? err_prefix(e, r, "%s", shown) : 0;
 }
 
 /* 1: it must wait, 0: it need not, or -errno. */
@@ -187,7 +187,7 @@ static int wait_for_broker(const struct hook_config *config, const struct hook_s
 		return EXIT_FAILURE;
 	r = register_until(config, s, deadline, e);
 	if (r == -ETIMEDOUT)
-		err_prefix(e, r, "this container must wait for its secrets, and waited in vain: ");
+		err_prefix(e, r, "this container must wait for its secrets, and waited in vain");
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -12,8 +12,6 @@
  * Annotations that a condition can name; longer ones are an engine's documents, which nobody
  * matches.
  */
-#define ANNOTATIONS_SENT_MAX 128
-#define ANNOTATION_SENT_LEN_MAX 1024
 
 static const struct {
 	int code;
@@ -44,27 +42,10 @@ void hook_attempt_clear(struct hook_attempt *a)
 	call_free_ptr(&a->call);
 }
 
-static int add_annotations(json_t *parameters, json_t *annotations, struct err *e)
-{
-	json_t *sent = json_object(), *value = NULL;
-	const char *key = NULL;
-	int r = set_new(parameters, "annotations", sent, e);
-
-	json_object_foreach (annotations, key, value) {
-		if (r < 0 || json_object_size(sent) == ANNOTATIONS_SENT_MAX)
-			break;
-		if (json_string_length(value) <= ANNOTATION_SENT_LEN_MAX)
-			r = set_new(sent, key, json_incref(value), e);
-	}
-	return r;
-}
-
 static int put_together(const struct hook_state *s, json_t *parameters, struct err *e)
 {
 	int r = set_text(parameters, "id", s->id, e);
 
-	if (r == 0)
-		r = set_number(parameters, "pid", s->pid != 0, s->pid, e);
 	if (r == 0)
 		r = set_text(parameters, "bundle", s->bundle, e);
 	return r;
@@ -93,7 +74,7 @@ enum hook_outcome hook_register(const char *runtime_dir, const struct hook_state
 	int r = put_together(s, parameters, e);
 
 	if (r == 0)
-		r = add_annotations(parameters, s->annotations, e);
+		r = set_number(parameters, "pid", true, s->pid, e);
 	if (r < 0)
 		return HOOK_REFUSED;
 	r = call_open(runtime_dir, timeout_ms, &a.call, e);

@@ -157,7 +157,7 @@ static int slot_key(const json_t *slot, const struct held *held, struct secret *
 	if (r == 0)
 		r = json_get_int(slot, "memory", true, 1, (int64_t)KEYS_MEMORY_MAX, &memory, e);
 	if (r < 0)
-		return err_prefix(e, r, "a slot of the store is not sane: ");
+		return err_prefix(e, r, "a slot of the store is not sane");
 	if (sodium_base642bin(salt, sizeof(salt), text, strlen(text), NULL, &len, NULL,
 	                      sodium_base64_VARIANT_ORIGINAL) != 0 ||
 	    len != sizeof(salt))

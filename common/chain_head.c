@@ -149,7 +149,7 @@ int chain_head_parse(const char *text, size_t len, struct chain_head *ret, struc
 	if (r == 0)
 		r = parse_object(object, &head, e);
 	if (r < 0)
-		return err_prefix(e, r, "the head of the audit log can't be read: ");
+		return err_prefix(e, r, "the head of the audit log can't be read");
 	*ret = head;
 	return 0;
 }

@@ -86,7 +86,8 @@ int err_prefix(struct err *e, int code, const char *format, ...)
 	va_start(args, format);
 	n = vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	store(e, text, append(text, n, e->text));
+	append(text, n, ": ");
+	store(e, text, append(text, (int)strlen(text), e->text));
 	return code;
 }
 

@@ -11,8 +11,8 @@
  *	│ struct chunk  │ block │ block │     │ block │ (rest)        │
  *	└───────────────┴───────┴───────┴─ ─ ─┴───────┴───────────────┘
  *
- * Every mapping is locked, left out of core files and wiped on fork. A free block is always all
- * zero: fresh mappings are, and secret_mfree wipes the whole block.
+ * Every mapping is locked (each page from its first use on), left out of core files and wiped on
+ * fork. A free block is always all zero: fresh mappings are, and secret_mfree wipes the whole block.
  *
  * After fork the child sees zeroed chunks, unlocked. It tells them by their missing magic number,
  * leaves them alone and begins with chunks of its own.
@@ -78,8 +78,10 @@ static struct chunk *map_locked(size_t size)
 		errno = saved;
 		return NULL;
 	}
+	/* On fault: all of it counts against the limit at once, a page exists once it is used. */
 	if (madvise(aligned, size, MADV_DONTDUMP) < 0 ||
-	    madvise(aligned, size, MADV_WIPEONFORK) < 0 || mlock(aligned, size) < 0) {
+	    madvise(aligned, size, MADV_WIPEONFORK) < 0 ||
+	    mlock2(aligned, size, MLOCK_ONFAULT) < 0) {
 		munmap(aligned, size);
 		errno = ENOMEM;
 		return NULL;

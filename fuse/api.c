@@ -34,6 +34,7 @@ static void connection_free(struct api_connection *c)
 	if (!c)
 		return;
 	fd_close(c->fd);
+	fd_close(c->pidfd);
 	varlink_buffer_free(c->in);
 	secret_mfree(c->out);
 	free(c);
@@ -160,6 +161,14 @@ static int refuse_busy(struct api_connection *c)
 	return api_refuse(c, "Busy", "too many calls in one second; try again later");
 }
 
+/* Whoever holds the socket now, it speaks for who connected, and only while that process lives. */
+static bool connector_lives(const struct api_connection *c)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+
+	return c->pidfd < 0 || poll(&p, 1, 0) == 0;
+}
+
 /* Handle whole messages until an answer has to wait for the peer or the broker. */
 static int handle(struct api_connection *c)
 {
@@ -169,6 +178,10 @@ static int handle(struct api_connection *c)
 	while (!c->out && !c->attaching && varlink_buffer_next(c->in, &text, &len) > 0) {
 		int r;
 
+		if (!connector_lives(c)) {
+			api_audit(c, RING_API_REFUSED, -ESRCH, NULL, "who connected is dead");
+			return -ESRCH;
+		}
 		c->oneway = false;
 		c->pending -= len + 1;
 		c->since = times_boottime();
@@ -215,17 +228,19 @@ static int receive(struct api_connection *c)
 	return handle(c);
 }
 
-int api_add(struct api *a, const struct wr_connection *connection, int fd)
+int api_add(struct api *a, const struct wr_connection *connection, int fd, int pidfd)
 {
 	struct api_connection *c = calloc(1, sizeof(*c));
 
 	if (!c) {
 		fd_close(fd);
+		fd_close(pidfd);
 		return -ENOMEM;
 	}
 	*c = (struct api_connection){
 		.api = a,
 		.fd = fd,
+		.pidfd = pidfd,
 		.id = connection->id,
 		.uid = connection->uid,
 		.pid = (uint32_t)connection->pid,

@@ -30,8 +30,8 @@ int api_new(struct worker *w, uint32_t connections_max, uint32_t calls_per_secon
             struct api **ret);
 void api_free(struct api *a); /* closes every connection; NULL is fine */
 
-/* Takes `fd` over in any case. 0 (also when refused: that is the peer's affair) or -errno. */
-int api_add(struct api *a, const struct wr_connection *connection, int fd);
+/* Takes `fd` and `pidfd` (of who connected, or -1) over in any case. 0 (also when refused: that is the peer's affair) or -errno. */
+int api_add(struct api *a, const struct wr_connection *connection, int fd, int pidfd);
 
 /* Close every connection: the broker is gone. */
 void api_close_all(struct api *a);

@@ -12,6 +12,7 @@
 struct api_connection {
 	struct api *api;
 	int fd;
+	int pidfd; /* of who connected; -1: not known */
 	uint64_t id;
 	uint32_t uid, pid;
 	struct varlink_buffer *in;

@@ -167,6 +167,7 @@ static int list(struct api_connection *c, const struct varlink_call *call)
 	struct tree *tree = c->api->w->tree;
 	SCOPED(text_free) struct text t = { 0 };
 	struct tree_node *n = tree_root(tree);
+	int64_t now_ns = times_now();
 	bool first = true;
 	int r;
 
@@ -174,7 +175,7 @@ static int list(struct api_connection *c, const struct varlink_call *call)
 		return audit_full(c);
 	r = text_add_string(&t, "{\"parameters\":{\"secrets\":[");
 	while (r == 0 && n && (n = tree_next(tree, n))) {
-		if (n->kind != NODE_FILE || n->denied)
+		if (n->kind != NODE_FILE || tree_withheld(n, now_ns))
 			continue;
 		r = add_secret(&t, n, first);
 		first = false;
@@ -231,8 +232,8 @@ static int get(struct api_connection *c, const struct varlink_call *call)
 	    json_get_string(call->parameters, "path", true, &path, NULL) < 0)
 		return invalid_parameter(c, "path");
 	n = tree_walk(c->api->w->tree, path);
-	/* Absent, not granted, revoked, a folder: all the same to the caller. */
-	if (!n || n->kind != NODE_FILE || n->denied) {
+	/* Absent, not granted, revoked, expired, a folder: all the same to the caller. */
+	if (!n || n->kind != NODE_FILE || tree_withheld(n, times_now())) {
 		api_audit(c, RING_API_GET, -ENOENT, NULL, path);
 		return api_error(c, INTERFACE ".NotFound", json_pack("{s:s}", "path", path));
 	}

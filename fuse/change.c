@@ -16,11 +16,25 @@ static void clear(struct change *c)
 	*c = (struct change){ 0 };
 }
 
+/* Whether an earlier step takes the node's name away. */
+static bool goes(const struct change *c, const struct tree_node *n)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		const struct change_step *s = &c->step[i];
+
+		if (s->node == n->id && (s->kind == STAGE_UNLINK || s->kind == STAGE_RMDIR))
+			return true;
+	}
+	return false;
+}
+
 /*
- * A new name goes where no folder, placeholder or symlink stands; the folder may be one that this
- * change makes.
+ * A new name goes where no folder, placeholder or symlink stands, or none will when its turn comes
+ * (a file may become a folder, and the other way round); its folder may be one that this change
+ * makes.
  */
-static bool can_come(const struct wr_stage *stage, struct tree *t, const struct tree_node *n)
+static bool can_come(const struct change *c, const struct wr_stage *stage, struct tree *t,
+                     const struct tree_node *n)
 {
 	struct tree_node *parent = tree_find(t, stage->node.parent);
 	struct tree_node *there;
@@ -31,7 +45,7 @@ static bool can_come(const struct wr_stage *stage, struct tree *t, const struct 
 	if (stage->kind == STAGE_PUT ? n->kind != NODE_FILE : n->kind != NODE_DIR)
 		return false;
 	there = tree_lookup(parent, n->name);
-	return !there || (there->kind == NODE_FILE && stage->kind == STAGE_PUT);
+	return !there || (there->kind == NODE_FILE && stage->kind == STAGE_PUT) || goes(c, there);
 }
 
 static bool can_go(const struct wr_stage *stage, const struct tree_node *n, const char *name)
@@ -69,7 +83,7 @@ int change_add(struct change *c, struct tree *t, const struct wr_stage *stage, c
 	if (c->state == CHANGE_PREPARED)
 		return -EBUSY;
 	if (stage->kind < STAGE_PUT || stage->kind > STAGE_RMDIR ||
-	    !(comes ? can_come(stage, t, n) : can_go(stage, n, name)))
+	    !(comes ? can_come(c, stage, t, n) : can_go(stage, n, name)))
 		return -EINVAL;
 	r = reserve(c);
 	if (r < 0)
@@ -99,6 +113,7 @@ void change_prepare(struct change *c, const uint8_t token[16])
 		snprintf(at + 2 * i, 3, "%02x", token[i]);
 	/* From the token, so that a successor gives the same folder the same id. */
 	memcpy(&id, token, sizeof(id));
+	memcpy(c->token, token, sizeof(c->token));
 	c->folder = id | TREE_ID_LIMIT;
 	c->state = CHANGE_PREPARED;
 }

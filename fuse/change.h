@@ -35,6 +35,7 @@ struct change {
 	enum change_state state;
 	struct change_step *step;
 	size_t count, room;
+	uint8_t token[16];
 	uint64_t folder; /* id of the staging folder, from the token */
 	char folder_name[CHANGE_NAME_SIZE];
 };

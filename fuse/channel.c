@@ -130,8 +130,9 @@ static int on_hello(struct worker *w, struct record *r)
 	result = map_shared(w, r->fds[0]);
 	if (result < 0)
 		return result;
-	w->audit.wake = r->fds[1];
-	r->fds[1] = -1;
+	w->shared_fd = TAKE_FD(r->fds[0]);
+	w->audit.wake = TAKE_FD(r->fds[1]);
+	w->listen_fd = r->nfds > 2 ? TAKE_FD(r->fds[2]) : -1;
 	w->audit.serve_when_full = hello->flags & WORKER_FULL_SERVE;
 	w->callers.check_cgroup = hello->flags & WORKER_CHECK_CGROUP;
 	w->statfs_files = hello->statfs_files;
@@ -251,6 +252,7 @@ static int on_finish(struct worker *w, struct record *r)
 {
 	if (w->change.state != CHANGE_PREPARED)
 		return -EBADMSG;
+	memcpy(w->finished, w->change.token, sizeof(w->finished));
 	return answer_result(w, r, WR_FINISHED, change_finish(&w->change, w->tree));
 }
 
@@ -267,9 +269,9 @@ static int on_deny(struct worker *w, struct record *r)
 static int on_connection(struct worker *w, struct record *r)
 {
 	const struct wr_connection *connection = (const struct wr_connection *)r->payload;
-	int fd = TAKE_FD(r->fds[0]);
+	int fd = TAKE_FD(r->fds[0]), pidfd = r->nfds > 1 ? TAKE_FD(r->fds[1]) : -1;
 
-	return api_add(w->api, connection, fd);
+	return api_add(w->api, connection, fd, pidfd);
 }
 
 static int on_attach_result(struct worker *w, struct record *r)
@@ -311,6 +313,29 @@ static int on_callers(struct worker *w, struct record *r)
 	return 0;
 }
 
+static int on_keep(struct worker *w, struct record *r)
+{
+	fd_close(w->clone_fd);
+	w->clone_fd = TAKE_FD(r->fds[0]);
+	return 0;
+}
+
+/* All that a broker needs to go on where its predecessor was. The channel is new, so there is room. */
+static int on_adopt(struct worker *w, struct record *r)
+{
+	const int fds[] = { w->shared_fd, w->audit.wake, w->device ? device_fd(w->device) : -1,
+		            w->clone_fd };
+	struct wr_escrow escrow = { .proto = WORKER_PROTO,
+		                    .mounted = w->device && w->clone_fd >= 0 };
+
+	w->adopting = false;
+	if (w->change.state == CHANGE_PREPARED)
+		memcpy(escrow.prepared, w->change.token, sizeof(escrow.prepared));
+	memcpy(escrow.finished, w->finished, sizeof(escrow.finished));
+	return record_send(w->channel.fd, WR_ESCROW, r->serial, &escrow, sizeof(escrow), NULL, 0,
+	                   fds, escrow.mounted ? 4 : 2);
+}
+
 static const struct rule {
 	uint16_t type;
 	bool first; /* comes before HELLO has been, else after */
@@ -319,21 +344,25 @@ static const struct rule {
 	size_t fds_min, fds_max;
 	int (*handle)(struct worker *w, struct record *r);
 } rules[] = {
-	{ WR_HELLO, true, true, sizeof(struct wr_hello), 2, 2, on_hello },
+	{ WR_HELLO, true, true, sizeof(struct wr_hello), 2, 3, on_hello },
 	{ WR_NODE, false, true, sizeof(struct wr_node), 0, 1, on_node },
 	{ WR_MOUNT, false, false, sizeof(struct wr_mount), 1, 1, on_mount },
 	{ WR_STAGE, false, true, sizeof(struct wr_stage), 0, 1, on_stage },
 	{ WR_PREPARE, false, false, sizeof(struct wr_prepare), 0, 0, on_prepare },
 	{ WR_FINISH, false, false, 0, 0, 0, on_finish },
 	{ WR_DENY, false, false, sizeof(struct wr_deny), 0, 0, on_deny },
-	{ WR_CONNECTION, false, false, sizeof(struct wr_connection), 1, 1, on_connection },
+	{ WR_CONNECTION, false, false, sizeof(struct wr_connection), 1, 2, on_connection },
 	{ WR_ATTACH_RESULT, false, true, sizeof(struct wr_attach), 0, 0, on_attach_result },
 	{ WR_PING, false, false, 0, 0, 0, on_ping },
 	{ WR_CALLERS, false, false, sizeof(struct wr_callers), 0, 1, on_callers },
+	{ WR_KEEP, false, false, 0, 1, 1, on_keep },
+	{ WR_ADOPT, false, false, sizeof(struct wr_adopt), 0, 0, on_adopt },
 };
 
 static const struct rule *rule_for(const struct worker *w, const struct record *r)
 {
+	if ((r->type == WR_ADOPT) != w->adopting)
+		return NULL;
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
 		const struct rule *rule = &rules[i];
 

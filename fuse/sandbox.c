@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <seccomp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -96,72 +96,21 @@ static int enter_landlock(struct err *e)
 }
 
 #ifndef COFFER_SANITIZE
-/* Every system call that serving needs. With `mask`, only where (argument & mask) == value. */
-static const struct allowed {
-	int call;
-	unsigned int argument;
-	uint64_t mask, value;
-} allowed[] = {
-	/* requests, records, connections */
-	{ SCMP_SYS(poll) },
-	{ SCMP_SYS(ppoll) },
-	{ SCMP_SYS(read) },
-	{ SCMP_SYS(write) },
-	{ SCMP_SYS(writev) },
-	{ SCMP_SYS(recvfrom) },
-	{ SCMP_SYS(recvmsg) },
-	{ SCMP_SYS(sendto) },
-	{ SCMP_SYS(sendmsg) },
-	{ SCMP_SYS(close) },
-	{ SCMP_SYS(restart_syscall) },
-	/* a memfd's size and seals; O_NONBLOCK */
-	{ SCMP_SYS(fstat) },
-	{ SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH },
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_GETFL },
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETFL },
-	{ SCMP_SYS(fcntl), 1, UINT32_MAX, F_GET_SEALS },
-	/* memory, never executable */
-	{ SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(mprotect), 2, PROT_EXEC, 0 },
-	{ SCMP_SYS(mremap) },
-	{ SCMP_SYS(munmap) },
-	{ SCMP_SYS(madvise) },
-	{ SCMP_SYS(mlock) },
-	{ SCMP_SYS(munlock) },
-	{ SCMP_SYS(brk) },
-	/* a caller's cgroup: PIDFD_GET_INFO (whatever its size) and NS_GET_PID_FROM_PIDNS */
-	{ SCMP_SYS(pidfd_open) },
-	{ SCMP_SYS(ioctl), 1, 0xffff, 0xff0b },
-	{ SCMP_SYS(ioctl), 1, 0xffff, 0xb706 },
-	/* libfuse, once for each session */
-	{ SCMP_SYS(getuid) },
-	/* the C library's own */
-	{ SCMP_SYS(clock_gettime) },
-	{ SCMP_SYS(getrandom) },
-	{ SCMP_SYS(futex) },
-	{ SCMP_SYS(rt_sigprocmask) },
-	{ SCMP_SYS(rt_sigreturn) },
-	{ SCMP_SYS(exit) },
-	{ SCMP_SYS(exit_group) },
-};
-
 static int enter_seccomp(struct err *e)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r = filter ? 0 : -ENOMEM;
+	/* Made by filter/make_filter.c while the program is built: see there. */
+	static const struct sock_filter code[] = {
+#include "worker_filter.inc"
+	};
+	/* As struct sock_fprog, whose pointer has no const. */
+	const struct {
+		unsigned short len;
+		const struct sock_filter *filter;
+	} program = { ARRAY_LEN(code), code };
 
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(allowed); i++) {
-		const struct allowed *a = &allowed[i];
-		struct scmp_arg_cmp where =
-			SCMP_CMP64(a->argument, SCMP_CMP_MASKED_EQ, a->mask, a->value);
-
-		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, a->call, a->mask ? 1 : 0,
-		                           &where);
-	}
-	if (r == 0)
-		r = seccomp_load(filter);
-	seccomp_release(filter);
-	return r < 0 ? err_errno(e, r, "cannot load the system call filter") : 0;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		return err_errno(e, -errno, "cannot load the system call filter");
+	return 0;
 }
 #else
 /* The sanitizers' runtime makes calls of its own choice. */

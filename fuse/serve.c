@@ -237,7 +237,7 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		serve_refuse_write(req, ino, "open");
 		return;
 	}
-	if (n->denied) {
+	if (tree_withheld(n, times_now())) {
 		refuse(req, &caller, RING_OPEN, n, NULL);
 		return;
 	}
@@ -257,7 +257,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	const struct tree_node *n = tree_find(caller.w->tree, ino);
 	uint64_t at = (uint64_t)offset, left;
 
-	if (!caller.inside || (n && n->denied)) {
+	if (!caller.inside || (n && tree_withheld(n, times_now()))) {
 		refuse(req, &caller, RING_READ, n, NULL);
 	} else if (!n) {
 		fuse_reply_err(req, ESTALE);

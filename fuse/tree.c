@@ -314,6 +314,11 @@ void tree_stage(struct tree *t, struct tree_node *n, bool staged)
 	release_unreachable(t, n);
 }
 
+bool tree_withheld(const struct tree_node *n, int64_t now_ns)
+{
+	return n->denied || (n->expires_ns && n->expires_ns <= now_ns);
+}
+
 void tree_remember(struct tree_node *n)
 {
 	n->remembered++;

@@ -90,6 +90,13 @@ struct tree_node *tree_next(struct tree *t, const struct tree_node *n);
 /* "tls/cert" in `buffer`; -ENAMETOOLONG. For linked nodes. */
 int tree_path(const struct tree_node *n, char *buffer, size_t size);
 
+/*
+ * Whether it is kept from everyone: withdrawn by the broker, or expired at `now_ns` (wall clock).
+ * The broker withdraws what expires; its clock alone holds where the wall clock is set back. But
+ * while there is no broker this keeps opens from succeeding.
+ */
+bool tree_withheld(const struct tree_node *n, int64_t now_ns);
+
 /* The kernel was given this node once more. */
 void tree_remember(struct tree_node *n);
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "api.h"
 #include "coffer/cleanup.h"
@@ -22,7 +23,7 @@ int worker_new(int channel, struct worker **ret)
 		fd_close(channel);
 		return -ENOMEM;
 	}
-	w->audit.wake = -1;
+	w->audit.wake = w->listen_fd = w->shared_fd = w->clone_fd = -1;
 	w->callers.pid_ns = -1;
 	r = channel_open(&w->channel, channel);
 	if (r == 0)
@@ -47,15 +48,24 @@ void worker_free(struct worker *w)
 	channel_close(&w->channel);
 	fd_close(w->audit.wake);
 	fd_close(w->callers.pid_ns);
+	fd_close(w->listen_fd);
+	fd_close(w->shared_fd);
+	fd_close(w->clone_fd);
 	if (w->shared)
 		munmap(w->shared, w->shared_size);
 	free(w);
 }
 
-/* Connections end with the broker, whose word they rest on; the mount does not. */
+/*
+ * Connections end with the broker, whose word they rest on; the mount does not. A change of which
+ * only a part was heard is forgotten: the next broker tells it again.
+ */
 static void broker_is_gone(struct worker *w)
 {
 	channel_close(&w->channel);
+	if (w->change.state == CHANGE_STAGING)
+		change_drop(&w->change, w->tree);
+	w->change_error = 0;
 	if (w->api)
 		api_close_all(w->api);
 	channel_send_released(w);
@@ -103,6 +113,19 @@ static int serve_channel(struct worker *w, short events)
 	return r < 0 ? r : 0;
 }
 
+/* The next broker: root, on a socket in a folder that only root can reach. */
+static int meet_broker(struct worker *w)
+{
+	SCOPED_FD int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != 0)
+		return 0;
+	w->adopting = true;
+	return channel_open(&w->channel, TAKE_FD(fd));
+}
+
 /*
  * While answers wait for the broker, no more is asked of us: so the queue can't overflow, and a
  * broker that does not read is not read either.
@@ -124,7 +147,9 @@ int worker_run(struct worker *w)
 		fds[POLL_DEVICE] = (struct pollfd){ .fd = w->device ? device_fd(w->device) : -1,
 			                            .events = POLLIN };
 		fds[POLL_CHANNEL] =
-			(struct pollfd){ .fd = w->channel.fd, .events = channel_events(w) };
+			w->channel.fd < 0 ? (struct pollfd){ .fd = w->listen_fd, .events = POLLIN }
+					  : (struct pollfd){ .fd = w->channel.fd,
+			                                     .events = channel_events(w) };
 		if (w->api)
 			connections = api_poll(w->api, fds + POLL_CONNECTIONS, &timeout_ms);
 		r = poll(fds, POLL_CONNECTIONS + connections, timeout_ms);
@@ -136,8 +161,10 @@ int worker_run(struct worker *w)
 		/* Before the channel, whose records add and end connections. */
 		if (r == 0 && connections > 0)
 			api_serve(w->api, fds + POLL_CONNECTIONS, connections);
-		if (r == 0)
+		if (r == 0 && w->channel.fd >= 0)
 			r = serve_channel(w, fds[POLL_CHANNEL].revents);
+		else if (r == 0 && fds[POLL_CHANNEL].revents & POLLIN)
+			r = meet_broker(w);
 		if (r < 0)
 			return r;
 	}

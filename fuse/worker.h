@@ -24,12 +24,16 @@ struct api;
 
 struct worker {
 	struct channel channel;
+	int listen_fd;                /* for the next broker, when this one is gone; -1: none */
+	bool adopting;                /* a new channel on which nothing has been said yet */
+	int shared_fd, clone_fd;      /* held for the next broker; -1: none */
 	struct worker_shared *shared; /* NULL until HELLO */
 	size_t shared_size;
 	struct audit audit;
 	struct callers callers;
 	struct tree *tree;
 	struct change change;
+	uint8_t finished[16];  /* token of the last change that was finished */
 	int change_error;      /* of a STAGE; PREPARED carries it */
 	struct device *device; /* NULL: no mount */
 	struct api *api;       /* NULL until HELLO */

@@ -53,24 +53,28 @@ static int do_rename(const struct change *c, const struct step *s)
 	return renameat(from, from_name, to, to_name) < 0 ? -errno : 0;
 }
 
-static int remove_entry(const struct change *c, const struct step *s, int flags)
+/* `other`: how the kernel says that it is a folder instead of a file, or the other way round. Then
+ * this step was made before, and so was one behind it. */
+static int remove_entry(const struct change *c, const struct step *s, int flags, int other)
 {
 	const char *name;
 	SCOPED_FD int folder = open_parent(c, s->from, &name);
 
 	if (folder < 0)
-		return folder == -ENOENT ? 0 : folder;
-	return unlinkat(folder, name, flags) < 0 && errno != ENOENT ? -errno : 0;
+		return folder == -ENOENT || folder == -ENOTDIR ? 0 : folder;
+	if (unlinkat(folder, name, flags) == 0 || errno == ENOENT || errno == other)
+		return 0;
+	return -errno;
 }
 
 static int do_unlink(const struct change *c, const struct step *s)
 {
-	return remove_entry(c, s, 0);
+	return remove_entry(c, s, 0, EISDIR);
 }
 
 static int do_rmdir(const struct change *c, const struct step *s)
 {
-	return remove_entry(c, s, AT_REMOVEDIR);
+	return remove_entry(c, s, AT_REMOVEDIR, ENOTDIR);
 }
 
 static int do_mkdir(const struct change *c, const struct step *s)

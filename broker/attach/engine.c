@@ -103,13 +103,13 @@ int engine_read_bundle(const char *bundle, struct found *f, struct err *e)
 	int r = trusted_open(bundle, &folder, e);
 
 	if (r < 0)
-		return err_prefix(e, r, "the container's bundle: ");
+		return err_prefix(e, r, "the container's bundle");
 	fd = folder.fd;
 	r = trusted_read(fd, "config.json", &text, &len, &folder.by_root, e);
 	if (r == 0)
 		r = oci_config_parse(text, len, &f->config, e);
 	if (r < 0)
-		return err_prefix(e, r, "config.json in %.200s: ", folder.path);
+		return err_prefix(e, r, "config.json in %.200s", folder.path);
 	if (!folder.by_root)
 		f->facts.flags |= FACTS_UNVERIFIED;
 	memcpy(f->bundle, folder.path, sizeof(f->bundle));

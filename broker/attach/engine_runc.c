@@ -64,7 +64,7 @@ static int read_state(int root, const char *id, struct oci_state *ret, struct er
 	if (r == 0)
 		r = oci_state_parse(text, len, &state, e);
 	if (r < 0)
-		return err_prefix(e, r, "container %s: ", id);
+		return err_prefix(e, r, "container %s", id);
 	if (strcmp(state.id, id) != 0)
 		r = err_set(e, -EINVAL, "container %s: its state is another's (%s)", id, state.id);
 	else if (kern_start_time(state.pid, &start) < 0 || start != state.start)

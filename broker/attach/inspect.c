@@ -50,7 +50,7 @@ static int take_state(const struct oci_state *state, struct found *f, struct err
 	set_id(f, state->id);
 	r = engine_read_bundle(state->bundle, f, e);
 	if (r < 0)
-		return err_prefix(e, r, "container %s: ", state->id);
+		return err_prefix(e, r, "container %s", state->id);
 	(void)engine_systemd_unit(f, false, NULL); /* beside the rest: the unit it runs in */
 	return 0;
 }

@@ -151,7 +151,7 @@ static int show(struct mounting *m, dev_t *ret_dev, struct err *e)
 	r = folder_is_still(m, &ours, e);
 	if (r < 0) {
 		if (fchdir(m->shown) < 0 || umount2(".", MNT_DETACH) < 0)
-			return err_prefix(e, r, "a mount was left behind: ");
+			return err_prefix(e, r, "a mount was left behind");
 		return r;
 	}
 	*ret_dev = ours.dev;

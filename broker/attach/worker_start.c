@@ -60,6 +60,15 @@ static void allow_locked_memory(void)
 	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
+/* The bounding set too, while that may still be done; the first number that the kernel does not know ends it. */
+static int drop_bounding_set(void)
+{
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -errno;
+	return 0;
+}
+
 /* Groups, then group, then user; then looked at, since a call that lies leaves a root process
  * behind. */
 static int become_user(uid_t uid, gid_t gid)
@@ -109,6 +118,9 @@ static void become_worker(const struct attach_config *c, int channel, int report
 	umask(077);
 	if (setsid() < 0 || chdir("/") < 0)
 		fail(STAGE_USER, -errno, REPORT_FD);
+	r = drop_bounding_set();
+	if (r < 0)
+		fail(STAGE_PRIVILEGES, r, REPORT_FD);
 	r = become_user(c->worker_uid, c->worker_gid);
 	if (r < 0)
 		fail(STAGE_USER, r, REPORT_FD);

@@ -31,10 +31,16 @@
 /* renames and page drops; behind a reader that holds the folder they wait */
 #define CONTAINER_CHANGE_S 10
 
+/* Why a service that was not given mounts of its own gets none of ours. */
+#define HOST_MOUNTS_REASON                                                                   \
+	"it shares the host's mount namespace, where a mount would be everybody's; use the " \
+	"workload socket"
+
 enum mount_state { MOUNT_NONE, MOUNT_MAKING, MOUNT_UP, MOUNT_LOST, MOUNT_FAILED, MOUNT_DETACHED };
 
 enum flow_state {
 	FLOW_IDLE,
+	FLOW_ADOPTING, /* a worker that an earlier broker left: waiting for ESCROW */
 	FLOW_WORKER,   /* worker starting: waiting for READY */
 	FLOW_EXISTING, /* attacher asked to mount: waiting for EXISTING */
 	FLOW_MOUNTING, /* worker told to serve: waiting for MOUNTED of it */
@@ -74,25 +80,32 @@ struct container {
 
 	struct worker *worker;
 	bool worker_ready;
-	int crashes; /* of workers in a row */
-	int64_t crash_ns;
+	int crashes;       /* of workers in a row */
+	int64_t worker_ns; /* boot-time clock at its start */
 	int shared_fd, wake_fd;
 	struct worker_shared *shared;
 	struct ring *ring;
-	bool ring_corrupt; /* a hostile worker: ended as soon as the loop comes by */
+	bool asked_for_life; /* PING sent, no PONG yet */
+	bool ring_corrupt;   /* a hostile worker: ended as soon as the loop comes by */
 	struct tree tree;
 
 	enum flow_state flow;
 	bool dirty;
+	bool incomplete;       /* not all that it may see can be shown; `reason` says why */
 	uint64_t settled;      /* the newest generation of the set that it shows */
 	struct update *update; /* under way */
 	struct operation *op, *check;
+	bool op_is_update; /* `op` makes the steps of `update` */
+	bool check_again;  /* the mounts changed while `check` was looking */
+	pid_t left_worker; /* serves since an earlier broker: its pid and start time, 0 if there is none */
+	uint64_t left_worker_start;
 	bool lost_watch;
 	struct waiter *waiters;
 	struct waiting *connections; /* of the workload socket, until its worker is ready */
 	uint32_t connections_waiting;
 	bool folder_due; /* at its start: the empty folder, if nothing is mounted */
 	bool must_wait;  /* must not start without its secrets: not answered while sealed */
+	sd_event_source *adopt_timer;
 	sd_event_source *end_source, *mounts_source, *wake_source, *drain_timer, *retry_timer;
 	int mounts_fd;
 };
@@ -105,8 +118,12 @@ struct containers {
 	struct contents *contents;
 	struct settle *settles;
 	struct inspection *inspections;
-	size_t inspecting;
-	sd_event_source *expiry_timer;
+	size_t inspecting, inspecting_peers;
+	char **to_load; /* files of registrations that wait for their turn; NULL-terminated */
+	size_t loaded;
+	bool leaving; /* the broker goes, its mounts stay */
+	sd_event_source *expiry_timer, *watch_timer, *pending_source;
+	int64_t expiry_due_ns;   /* for which it is armed */
 	struct audit_fold *fold; /* budgets of the audit log */
 	sd_event_source *fold_timer;
 };
@@ -116,9 +133,12 @@ struct containers {
 int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
                        struct container **ret, struct err *e);
 void container_end(struct container *c, const char *why); /* gone: everything is freed */
-struct container *container_find(struct containers *set,
-                                 const char *name); /* name, id or instance */
-struct container *container_by_cgroup(struct containers *set, uint64_t id);
+/*
+ * By "runtime/name", instance, engine's name or id, or unit. NULL with `*ambiguous` if the name is that of several.
+ */
+struct container *container_find(struct containers *set, const char *name, bool *ambiguous);
+/* Ids count within one hierarchy: `unified`, or the v1 one that kern_cgroup_of prefers. */
+struct container *container_by_cgroup(struct containers *set, bool unified, uint64_t id);
 struct container *container_by_pid(struct containers *set, pid_t pid, uint64_t start_time);
 const char *container_label(const struct container *c, char *buffer, size_t size); /* "runc/web" */
 
@@ -127,6 +147,10 @@ const char *container_label(const struct container *c, char *buffer, size_t size
 void registry_save(struct container *c);
 void registry_remove(struct container *c);
 void registry_load(struct containers *set);
+void registry_load_more(struct containers *set); /* some have come through: take the next */
+/* A saved registration came to nothing: dropped, unless it was for want of resources. */
+void registry_give_up(struct containers *set, const json_t *saved, int error);
+void registry_free(struct containers *set);
 
 /* step.c: bring it towards what it is to see; starts at most one flow. Safe to call at any time. */
 void container_step(struct container *c);
@@ -149,6 +173,9 @@ int wants_make(struct container *c, struct wants *ret, struct err *e);
 /* While sealed: what it shows now, but for what has expired. 1 if something has, else 0, or -errno.
  */
 int wants_unexpired(struct container *c, struct wants *ret);
+/* Where wants_make fails: what it shows now, in the current versions, but for what it may see no
+ * longer. 0 or -ENOMEM. */
+int wants_kept(struct container *c, struct wants *ret);
 void wants_clear(struct wants *w);
 
 /* mount.c, update.c, serving.c: the flows; each sets c->flow or fails at once with a negative
@@ -163,8 +190,14 @@ void mount_clear_old(
 	struct container *c);          /* a mount that an earlier broker left: `dev` says which */
 void mount_watch(struct container *c); /* notice when it is unmounted from inside */
 int update_begin(struct container *c, struct plan *plan, struct err *e);
-void update_run(struct container *c); /* the attacher's part, (again) */
-void update_on_worker(struct container *c, const struct record *r);
+void update_finish(struct container *c); /* the worker is told that all steps are made */
+void update_run(struct container *c);    /* the attacher's part, (again) */
+/* 0, or -EBADMSG: it said what it may not say now. */
+int update_on_worker(struct container *c, const struct record *r);
+bool update_has_leftovers(const struct container *c); /* something held open has expired */
+void update_proceed(struct container *c);             /* the worker is prepared */
+void update_commit(
+	struct container *c); /* our tree says what the worker's says; the change is over */
 void update_abandon(struct container *c);
 int update_resume(struct container *c); /* a new worker is told of the change under way */
 void update_released(struct container *c, uint64_t node);
@@ -174,6 +207,10 @@ int update_add_node(struct container *c, const struct step *step, bool linked, s
 int serving_new_tree(struct container *c);             /* its root folder */
 int serving_start(struct container *c, struct err *e); /* a worker, and the tree it is to have */
 void serving_stop(struct container *c);
+int serving_adopt(struct container *c, int sock); /* one that an earlier broker left */
+int serving_take_shared(struct container *c, int shared_fd, int wake_fd); /* takes both */
+void serving_replace(struct container *c);       /* by a successor on the same mount */
+void serving_keep(struct container *c);          /* it holds the clone for the next broker */
 void serving_check_callers(struct container *c); /* its pid namespace is shared: compare cgroups */
 int serving_send_node(struct container *c, uint16_t type, const struct node *n,
                       const struct wr_stage *stage);
@@ -189,8 +226,13 @@ int drain_watch(struct container *c);
 void drain_arm_fold(struct containers *set);
 void drain_all(struct containers *set); /* every ring, and what is folded */
 
+/* pending.c */
+int pending_watch(struct containers *set);
+
 /* settle.c */
 void settle_check(struct containers *set);
 
-/* expiry.c */
+/* expiry.c: the one timer for all. Arm it for what is shown now; or for what a container shows since
+ * its change was made, if that is due earlier. */
 void expiry_arm(struct containers *set);
+void expiry_shown(struct container *c);

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "coffer/log.h"
 #include "flow/container.h"
+#include "flow/identity.h"
 #include "flow/inspection.h"
 #include "flow/settle.h"
+#include "flow/watch.h"
 #include "flow/workload.h"
 
 int containers_new(struct broker *b, struct containers **ret, struct err *e)
@@ -28,6 +31,9 @@ int containers_new(struct broker *b, struct containers **ret, struct err *e)
 	}
 	*ret = set;
 	b->containers = set;
+	if (pending_watch(set) < 0)
+		log_warn("cannot watch for late registrations; they are taken in at the next "
+		         "unseal");
 	registry_load(set);
 	return 0;
 }
@@ -38,6 +44,7 @@ static void let_go(struct container *c)
 	operation_cancel(c->op);
 	operation_cancel(c->check);
 	c->op = c->check = NULL;
+	c->op_is_update = false;
 	container_tell_waiters(c, -ECANCELED, "the broker is going down");
 	workload_drop_waiting(c);
 	update_abandon(c);
@@ -49,6 +56,7 @@ static void let_go(struct container *c)
 
 static void container_drop(struct container *c)
 {
+	sd_event_source_disable_unref(c->adopt_timer);
 	sd_event_source_disable_unref(c->end_source);
 	sd_event_source_disable_unref(c->retry_timer);
 	serving_stop(c);
@@ -61,6 +69,7 @@ void containers_free(struct containers *set)
 {
 	if (!set)
 		return;
+	set->leaving = true;
 	settle_drop_all(set);
 	inspection_drop_all(set);
 	for (struct container *c = set->first; c; c = c->next)
@@ -71,8 +80,11 @@ void containers_free(struct containers *set)
 		container_drop(set->first);
 		set->first = next;
 	}
+	watch_free(set);
+	sd_event_source_disable_unref(set->pending_source);
 	sd_event_source_disable_unref(set->expiry_timer);
 	drain_free(set);
+	registry_free(set);
 	contents_free(set->contents);
 	set->b->containers = NULL;
 	free(set);
@@ -83,13 +95,14 @@ size_t containers_count(const struct containers *c)
 	return c->count;
 }
 
-bool containers_has_cgroup(struct containers *c, uint64_t cgroup_id)
+bool containers_hold(struct containers *c, const struct peer *peer)
 {
-	return container_by_cgroup(c, cgroup_id) != NULL;
+	const struct container *found = identity_by_cgroup(c, peer);
+
+	return found && !found->facts.subject.host_mounts;
 }
 
-/* Safe against a container that ends in its step: the list is walked anew for each generation and
- * settled mark. */
+/* Nothing in a step ends a container. */
 static void step_all(struct containers *set)
 {
 	struct container *c = set->first;
@@ -113,6 +126,16 @@ int containers_refresh(struct containers *c, containers_settled done, void *arg)
 	expiry_arm(c);
 	settle_check(c);
 	return result;
+}
+
+void containers_withdraw(struct containers *set, const char *name)
+{
+	for (struct container *c = set->first; c; c = c->next)
+		for (size_t i = 0; i < c->tree.count; i++) {
+			struct node *n = &c->tree.node[i];
+
+			n->withdrawn |= n->kind == NODE_FILE && strcmp(n->name, name) == 0;
+		}
 }
 
 void containers_drain(struct containers *c)

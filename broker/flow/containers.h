@@ -17,9 +17,13 @@ void containers_free(struct containers *c);
 
 size_t containers_count(const struct containers *c);
 
-/* Whether a cgroup id is, or lies in, a registered container's (for the doors of the operator
- * socket). */
-bool containers_has_cgroup(struct containers *c, uint64_t cgroup_id);
+/*
+ * Whether a peer's cgroup is, or lies in, that of a registered container (for the doors of the
+ * operator socket). Services and plain processes of the host, which live in its mount namespace, do
+ * not count: an operator's shell may be one.
+ */
+struct peer;
+bool containers_hold(struct containers *c, const struct peer *peer);
 
 /*
  * Names, values or grants changed, the vault was opened or sealed: bring every container up to
@@ -29,6 +33,12 @@ bool containers_has_cgroup(struct containers *c, uint64_t cgroup_id);
 #define CONTAINERS_SETTLE_S 5
 typedef void (*containers_settled)(void *arg, const char *const *lagging, size_t count);
 int containers_refresh(struct containers *c, containers_settled done, void *arg);
+
+/*
+ * A secret was removed: what is open of it is not read on, even if another of its name is put before
+ * the containers have been brought up to date. Before containers_refresh.
+ */
+void containers_withdraw(struct containers *c, const char *name);
 
 /* Take the audit records out of every worker's ring (before the log is shown). */
 void containers_drain(struct containers *c);

@@ -65,7 +65,8 @@ static int lock_pages(struct content *content, struct err *e)
 	return 0;
 }
 
-static int load(struct contents *c, const char *name, struct content **ret, struct err *e)
+static int load(struct contents *c, const char *name, uint64_t version, struct content **ret,
+                struct err *e)
 {
 	SCOPED(secret_free_ptr) struct secret *value = NULL;
 	struct content *content = calloc(1, sizeof(*content));
@@ -76,9 +77,9 @@ static int load(struct contents *c, const char *name, struct content **ret, stru
 	content->memfd = -1;
 	content->owner = c;
 	content->name = strdup(name);
-	result = content->name
-	                 ? vault_get(c->b->vault, name, 0, false, &value, &content->version, e)
-	                 : -ENOMEM;
+	result = content->name ? vault_get(c->b->vault, name, version, version != 0, &value,
+	                                   &content->version, e)
+	                       : -ENOMEM;
 	content->version.label = NULL;
 	content->version.labels = 0;
 	if (result >= 0) {
@@ -98,22 +99,34 @@ static int load(struct contents *c, const char *name, struct content **ret, stru
 	return 0;
 }
 
-int content_get(struct contents *c, const char *name, struct content **ret, struct err *e)
+static struct content *find(struct contents *c, const char *name, uint64_t version)
 {
-	struct vault_secret secret;
-	struct content *found = NULL;
-	int result = vault_find(c->b->vault, name, &secret);
+	for (struct content *at = c->first; at; at = at->next)
+		if (at->version.number == version && strcmp(at->name, name) == 0)
+			return at;
+	return NULL;
+}
 
-	if (result < 0)
-		return err_set(e, result, "there is no secret %s", name);
-	for (struct content *at = c->first; at && !found; at = at->next)
-		if (at->version.number == secret.current.number && strcmp(at->name, name) == 0)
-			found = at;
-	if (!found) {
-		result = load(c, name, &found, e);
-		if (result < 0 || !found)
-			return result;
+int content_get(struct contents *c, const char *name, uint64_t version, struct content **ret,
+                struct err *e)
+{
+	uint64_t number = version;
+	struct content *found;
+	int result = 0;
+
+	if (!number) {
+		struct vault_secret secret;
+
+		result = vault_find(c->b->vault, name, &secret);
+		if (result < 0)
+			return err_set(e, result, "there is no secret %s", name);
+		number = secret.current.number;
 	}
+	found = find(c, name, number);
+	if (!found)
+		result = load(c, name, version, &found, e);
+	if (result < 0 || !found)
+		return result;
 	*ret = content_ref(found);
 	return 0;
 }

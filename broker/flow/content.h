@@ -27,8 +27,11 @@ struct content {
 struct contents *contents_new(struct broker *b);
 void contents_free(struct contents *c);
 
-/* The current version of `name`, one more use. -ENOKEY sealed and not in use; -ENOENT; as
- * vault_get. */
-int content_get(struct contents *c, const char *name, struct content **ret, struct err *e);
+/*
+ * A version of `name` (0: the current one), one more use. -ENOKEY: sealed and not in use; -ENOENT;
+ * as vault_get. One asked for by its number may have expired: it is for a descriptor still open.
+ */
+int content_get(struct contents *c, const char *name, uint64_t version, struct content **ret,
+                struct err *e);
 struct content *content_ref(struct content *content);
 void content_unref(struct content *content); /* NULL is fine; the last use unlocks and closes */

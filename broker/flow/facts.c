@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/facts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ static int take_text(const struct record *r, size_t *at, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* The record's end: nothing may stand behind them. */
 static int take_attributes(const struct record *r, size_t *at, struct facts *f)
 {
 	struct subject *s = &f->subject;
@@ -38,7 +40,7 @@ static int take_attributes(const struct record *r, size_t *at, struct facts *f)
 			return result;
 		a->from_image = flag[0] == 'i';
 	}
-	return 0;
+	return *at == r->len ? 0 : -EBADMSG;
 }
 
 static int take_texts(const struct record *r, struct facts *f)

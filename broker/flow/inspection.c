@@ -6,6 +6,7 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/log.h"
+#include "flow/adopt.h"
 #include "flow/report.h"
 
 struct inspection {
@@ -21,35 +22,51 @@ static void inspection_unlink(struct inspection *i)
 		if (*at == i) {
 			*at = i->next;
 			i->set->inspecting--;
+			i->set->inspecting_peers -= i->request.peer;
 			return;
 		}
 }
 
+/*
+ * Of what somebody wanted to be a container. A peer of the workload socket has its own record, and
+ * a name that nothing has is no refusal.
+ */
+static void record_refusal(const struct inspection *i, int error, const char *why)
+{
+	const struct inspection_request *q = &i->request;
+
+	if (error >= 0 || q->dry || !(q->hook || q->explicit) ||
+	    (q->how == INSPECT_NAME && error == -ENOENT))
+		return;
+	report_refused_container(i->set->b, q->id, q->pid, why);
+}
+
 static void finish(struct inspection *i, struct container *c, int error, const char *why)
 {
+	struct containers *set = i->set;
+
 	inspection_unlink(i);
+	if (!c)
+		record_refusal(i, error, why);
 	if (i->request.done)
 		i->request.done(i->request.arg, c, error, why);
 	else if (error < 0)
 		log_warn("process %d is not registered: %s", i->request.pid, why);
 	else if (c)
 		container_step(c);
+	if (i->request.saved && error < 0)
+		registry_give_up(set, i->request.saved, error);
+	json_decref(i->request.saved);
 	free(i);
-}
-
-/* Registered already (by its hook, or a moment ago)? Then it stays what it is. */
-static struct container *known(struct inspection *i, const struct facts *f)
-{
-	struct container *c = container_by_pid(i->set, f->fixed.pid, f->fixed.start_time);
-
-	return c ? c : NULL;
+	registry_load_more(set);
 }
 
 static void take_facts(struct inspection *i, struct facts *facts)
 {
 	const struct inspection_request *q = &i->request;
 	struct err why = { "" };
-	struct container *c = known(i, facts);
+	/* Registered already (by its hook, or a moment ago)? Then it stays what it is. */
+	struct container *c = container_by_pid(i->set, facts->fixed.pid, facts->fixed.start_time);
 	int result = 0;
 
 	if (q->start_time && q->start_time != facts->fixed.start_time) {
@@ -68,12 +85,20 @@ static void take_facts(struct inspection *i, struct facts *facts)
 			c->dev = q->old_dev;
 			if (q->detached)
 				c->mount = MOUNT_DETACHED;
+			if (q->saved)
+				adopt_begin(c, q->saved);
 			registry_save(c);
 		}
 	} else if (c && q->how == INSPECT_HOOK && !q->running &&
 	           strcmp(c->facts.subject.id, q->id) != 0) {
 		result = err_set(&why, -EEXIST,
 		                 "process %d is registered already, as another container", q->pid);
+	}
+	if (c && result >= 0 && !q->dry &&
+	    ((q->hook && !c->hook) || (q->explicit && !c->explicit))) {
+		c->hook |= q->hook; /* first seen by its socket, say */
+		c->explicit |= q->explicit;
+		registry_save(c);
 	}
 	finish(i, c, result, why.text);
 }
@@ -118,9 +143,10 @@ int inspection_start(struct containers *set, const struct inspection_request *re
 	struct inspection *i;
 	int result;
 
-	if (set->inspecting >= INSPECTIONS_MAX)
-		return err_set(e, -EBUSY, "%d containers are being looked at already; try again",
-		               INSPECTIONS_MAX);
+	if (set->inspecting >= INSPECTIONS_MAX ||
+	    (request->peer && set->inspecting_peers >= INSPECTIONS_PEERS_MAX))
+		return err_set(e, -EBUSY, "%zu containers are being looked at already; try again",
+		               set->inspecting);
 	if (record_put_text(texts, sizeof(texts), &ask.tail_len, request->id) < 0 ||
 	    record_put_text(texts, sizeof(texts), &ask.tail_len, request->bundle) < 0)
 		return err_set(e, -EINVAL, "the container's id or bundle is too long");
@@ -129,14 +155,17 @@ int inspection_start(struct containers *set, const struct inspection_request *re
 		return err_set(e, -ENOMEM, "out of memory");
 	i->set = set;
 	i->request = *request;
+	json_incref(i->request.saved);
 	result = operation_start(set->b, &ask, on_news, i, &i->op);
 	if (result < 0) {
+		json_decref(i->request.saved);
 		free(i);
 		return err_errno(e, result, "cannot start an attacher");
 	}
 	i->next = set->inspections;
 	set->inspections = i;
 	set->inspecting++;
+	set->inspecting_peers += i->request.peer;
 	return 0;
 }
 

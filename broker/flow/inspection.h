@@ -5,10 +5,14 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "flow/container.h"
 
 #define INSPECTIONS_MAX 256 /* at one time; each is a child of the spawner */
-#define INSPECTION_S 10     /* reading an engine's state files */
+/* Of those, of peers of the workload socket: anybody can be one. Hooks and operators keep room. */
+#define INSPECTIONS_PEERS_MAX 32
+#define INSPECTION_S 10 /* reading an engine's state files */
 
 typedef void (*inspection_done)(void *arg, struct container *c, int error, const char *why);
 
@@ -19,9 +23,11 @@ struct inspection_request {
 	uint64_t start_time; /* 0: any */
 	bool hook, explicit, detached;
 	bool running; /* its root is its own by now, whatever the bundle says */
+	bool peer;    /* asked by a connection to the workload socket */
 	bool dry; /* do not register; `done` gets a container only if it is registered already */
 	bool has_instance;
 	uint8_t instance[16];
+	json_t *saved;        /* what an earlier broker wrote of it (registry_json.h); referenced */
 	uint64_t old_dev;     /* a mount of an earlier broker to be taken off first */
 	inspection_done done; /* called once, from the loop; may be NULL */
 	void *arg;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * methods_container.c - the operator's methods on containers, and the hook's.
+ * methods_container.c - the operator's methods on containers.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +12,21 @@
 #include "flow/describe.h"
 #include "flow/inspection.h"
 #include "flow/report.h"
+#include "server/audit_pump.h"
 #include "server/config.h"
 #include "server/lifecycle.h"
 #include "server/methods.h"
 
 #define ID_MAX 1024 /* bytes of a container's id or name; engines use 64 */
 /* how long a container that must not run without its secrets waits for an unseal */
-#define MUST_WAIT_S 30
+
+/* No engine gives its containers such names or ids. */
+static bool is_unit(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && (strcmp(dot, ".service") == 0 || strcmp(dot, ".scope") == 0);
+}
 
 /* {container} or {pid}, exactly one. */
 static int target(json_t *parameters, struct inspection_request *q, struct err *e)
@@ -35,16 +43,25 @@ static int target(json_t *parameters, struct inspection_request *q, struct err *
 		return err_set(e, -EINVAL, "name either a container or a pid");
 	if (name && (!name[0] || strlen(name) > ID_MAX))
 		return err_set(e, -EINVAL, "a container's name has 1 to %d bytes", ID_MAX);
-	q->how = name ? INSPECT_NAME : INSPECT_PID;
+	q->how = !name ? INSPECT_PID : is_unit(name) ? INSPECT_UNIT : INSPECT_NAME;
 	q->pid = (pid_t)pid;
 	q->running = true;
 	snprintf(q->id, sizeof(q->id), "%s", name ? name : "");
 	return 0;
 }
 
-static struct container *registered(struct broker *b, const struct inspection_request *q)
+/* 0 and the container that is registered by that name, or NULL. */
+static int registered(struct broker *b, const char *name, struct container **ret, struct err *e)
 {
-	return q->how == INSPECT_NAME ? container_find(b->containers, q->id) : NULL;
+	bool ambiguous = false;
+
+	*ret = name[0] ? container_find(b->containers, name, &ambiguous) : NULL;
+	if (ambiguous)
+		return err_set(
+			e, -EINVAL,
+			"several containers are called that; name one as RUNTIME/NAME or by its "
+			"instance (coffer ps --json)");
+	return 0;
 }
 
 static void on_attached(void *arg, struct container *c, int error, const char *why)
@@ -52,6 +69,7 @@ static void on_attached(void *arg, struct container *c, int error, const char *w
 	struct call *call = arg;
 	struct err e;
 
+	(void)audit_pump_flush(c->set->b->audit_pump, NULL); /* the record before the answer */
 	if (error < 0) {
 		err_set(&e, error, "%s", why);
 		call_fail(call, -ECONNABORTED, &e);
@@ -117,7 +135,11 @@ int method_attach(struct broker *b, struct call *call, json_t *parameters, struc
 	if (result < 0)
 		return result;
 	q.explicit = true;
-	c = registered(b, &q);
+	result = registered(b, q.id, &c, e);
+	if (result < 0)
+		return result;
+	if (c && c->flow == FLOW_DETACHING)
+		return err_set(e, -EBUSY, "it is being detached; try again");
 	return c ? attach_now(c, call, e) : inspect_for(b, call, &q, on_attach_inspected, e);
 }
 
@@ -126,6 +148,7 @@ static void on_detached(void *arg, struct container *c, int error, const char *w
 	struct call *call = arg;
 	struct err e;
 
+	(void)audit_pump_flush(c->set->b->audit_pump, NULL);
 	err_set(&e, error, "%s", why);
 	if (error < 0)
 		call_fail(call, error, &e);
@@ -143,7 +166,9 @@ int method_detach(struct broker *b, struct call *call, json_t *parameters, struc
 
 	if (result < 0)
 		return result;
-	c = container_find(b->containers, name);
+	result = registered(b, name, &c, e);
+	if (result < 0)
+		return result;
 	if (!c)
 		return err_set(e, -ENOENT,
 		               "no container of that name is known; `coffer ps` lists them");
@@ -210,7 +235,9 @@ int method_explain(struct broker *b, struct call *call, json_t *parameters, stru
 
 	if (result < 0)
 		return result;
-	c = registered(b, &q);
+	result = registered(b, q.id, &c, e);
+	if (result < 0)
+		return result;
 	if (c)
 		return call_reply(call, describe_explanation(b->containers, &c->facts, c));
 	x = calloc(1, sizeof(*x));

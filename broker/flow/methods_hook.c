@@ -10,6 +10,7 @@
 #include "flow/container.h"
 #include "flow/inspection.h"
 #include "flow/report.h"
+#include "server/audit_pump.h"
 #include "server/config.h"
 #include "server/methods.h"
 
@@ -40,6 +41,7 @@ static void on_placed(void *arg, struct container *c, int error, const char *why
 		error = error < 0 && error != -ENOKEY ? error : -ENOKEY;
 	if (error == -ENOKEY)
 		why = "the broker is sealed";
+	(void)audit_pump_flush(r->b->audit_pump, NULL); /* the record before the answer */
 	err_set(&e, error, "%s", why);
 	if (error < 0)
 		call_fail(r->call, error == -ENOKEY ? error : -ECONNABORTED, &e);
@@ -146,12 +148,12 @@ int method_unregister(struct broker *b, struct call *call, json_t *parameters, s
 	int result = json_get_string(parameters, "id", true, &id, e);
 
 	if (result >= 0)
-		result = json_get_string(parameters, "bundle", false, &bundle, e);
+		result = json_get_string(parameters, "bundle", true, &bundle, e);
 	if (result < 0)
 		return result;
 	for (struct container *c = b->containers->first; c; c = c->next)
 		if (c->hook && strcmp(c->facts.subject.id, id) == 0 &&
-		    (!bundle || strcmp(c->facts.bundle, bundle) == 0)) {
+		    strcmp(c->facts.bundle, bundle) == 0) {
 			container_end(c, "stopped");
 			break;
 		}

@@ -10,7 +10,9 @@
 #include "coffer/cleanup.h"
 #include "coffer/log.h"
 #include "flow/container.h"
+#include "flow/fdstore.h"
 #include "flow/report.h"
+#include "flow/watch.h"
 
 /* MOUNT, FOLDER, UNMOUNT and CHECK are asked alike. */
 static int ask(struct container *c, uint16_t type, operation_handler handler,
@@ -44,6 +46,8 @@ void mount_drop(struct container *c)
 {
 	c->mounts_source = sd_event_source_disable_unref(c->mounts_source);
 	c->mounts_fd = fd_close(c->mounts_fd);
+	if (c->clone_fd >= 0 && !c->set->leaving)
+		fdstore_drop(c->instance_text);
 	c->fuse_fd = fd_close(c->fuse_fd);
 	c->clone_fd = fd_close(c->clone_fd);
 	c->dev = 0;
@@ -52,11 +56,16 @@ void mount_drop(struct container *c)
 /* Whatever was under way, there is no mount; connections lose their worker too and come again. */
 static void give_up(struct container *c, enum mount_state state)
 {
+	/* One that fails while it is up is still in its place, dead, and has to be taken off first. */
+	uint64_t dead = state == MOUNT_FAILED && c->mount == MOUNT_UP ? c->dev : 0;
+
 	operation_cancel(c->op);
 	c->op = NULL;
+	c->op_is_update = false;
 	update_abandon(c);
 	serving_stop(c);
 	mount_drop(c);
+	c->dev = dead;
 	c->mount = state;
 }
 
@@ -200,6 +209,8 @@ static void on_mounted(struct container *c, struct record *r)
 	c->dev = ((const struct ar_mounted *)r->payload)->dev;
 	c->mount = MOUNT_UP;
 	c->reason.text[0] = '\0';
+	serving_keep(c);
+	fdstore_keep(c);
 	registry_save(c);
 	report_container(c, "attach", NULL);
 	log_info("%s: attached at %s", container_label(c, label, sizeof(label)), c->folder);
@@ -235,9 +246,7 @@ int mount_begin(struct container *c, struct err *e)
 	int result;
 
 	if (c->facts.subject.host_mounts)
-		return err_set(e, -EOPNOTSUPP,
-		               "it shares the host's mount namespace, where a mount would be "
-		               "everybody's; use the workload socket");
+		return err_set(e, -EOPNOTSUPP, HOST_MOUNTS_REASON);
 	result = ask(c, AR_MOUNT, on_mount_news, &c->op);
 	if (result < 0)
 		return err_errno(e, result, "cannot start an attacher");
@@ -274,7 +283,7 @@ static void on_folder_news(void *arg, struct operation_news *news)
 		         "runs: %s",
 		         container_label(c, label, sizeof(label)), news->why.text);
 	c->op = NULL;
-	if (!c->must_wait)
+	if (!c->must_wait && !c->explicit) /* who asked for a mount hears of the mount */
 		container_tell_waiters(c, 0, "");
 	container_flow_done(c);
 }
@@ -312,7 +321,7 @@ int mount_detach(struct container *c)
 {
 	int result;
 
-	if (c->mount != MOUNT_UP) {
+	if (c->mount != MOUNT_UP && !c->dev) { /* nor a dead one in its place */
 		give_up(c, MOUNT_DETACHED);
 		registry_save(c);
 		container_tell_waiters(c, 0, "");
@@ -332,7 +341,8 @@ static void on_old_gone(void *arg, struct operation_news *news)
 		return;
 	c->op = NULL;
 	c->dev = 0; /* gone, or not there any more: either way a new one may come */
-	container_flow_done(c);
+	c->flow = FLOW_IDLE;
+	container_step(c);
 }
 
 void mount_clear_old(struct container *c)
@@ -344,6 +354,8 @@ void mount_clear_old(struct container *c)
 		log_warn("cannot start an attacher to take off the mount of an earlier broker");
 	}
 }
+
+static int on_mounts_changed(sd_event_source *source, int fd, uint32_t events, void *arg);
 
 static void on_check_news(void *arg, struct operation_news *news)
 {
@@ -371,6 +383,8 @@ static void on_check_news(void *arg, struct operation_news *news)
 		container_tell_waiters(c, -ENOENT, c->reason.text);
 		container_flow_done(c);
 	}
+	if (c->check_again)
+		on_mounts_changed(NULL, -1, 0, c);
 }
 
 /* The kernel says that something was mounted or unmounted there: have an attacher look whether ours
@@ -378,6 +392,7 @@ static void on_check_news(void *arg, struct operation_news *news)
 static int on_mounts_changed(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct container *c = arg;
+	c->check_again = c->check != NULL;
 	if (c->mount != MOUNT_UP || c->check)
 		return 0;
 	if (ask(c, AR_CHECK, on_check_news, &c->check) < 0)
@@ -391,6 +406,7 @@ void mount_watch(struct container *c)
 
 	snprintf(path, sizeof(path), "/proc/%d/mountinfo", c->facts.fixed.pid);
 	c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
+	watch_arm(c->set);
 	if (c->mounts_fd < 0 || sd_event_add_io(c->set->b->event, &c->mounts_source, c->mounts_fd,
 	                                        EPOLLPRI, on_mounts_changed, c) < 0)
 		log_warn("cannot watch the mounts of process %d; an unmount from inside goes "

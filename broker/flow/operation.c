@@ -16,6 +16,8 @@ struct operation {
 	operation_handler handler; /* NULL: cancelled */
 	void *arg;
 	int sock, pidfd;
+	uint16_t asked; /* AR_INSPECT, … */
+	bool halfway;
 	int64_t serial; /* of the request to the spawner; 0 once answered */
 	bool killed;
 	sd_event_source *answers, *death, *limit;
@@ -49,9 +51,36 @@ static void fail(struct operation *op, int error, const char *why)
 	operation_free(op);
 }
 
-static bool is_last(uint16_t type)
+static void kill_child(struct operation *op)
 {
-	return type == AR_FACTS || type == AR_MOUNTED || type == AR_DONE;
+	op->killed = true;
+	if (op->pidfd >= 0)
+		kern_pidfd_send_signal(op->pidfd, SIGKILL);
+}
+
+/* The one answer that ends each operation well; what else comes is a hijacked attacher's. */
+static const struct {
+	uint16_t asked, last;
+} answers[] = {
+	{ AR_INSPECT, AR_FACTS }, { AR_MOUNT, AR_MOUNTED }, { AR_FOLDER, AR_DONE },
+	{ AR_UNMOUNT, AR_DONE },  { AR_CHECK, AR_DONE },    { AR_CHANGE, AR_DONE },
+};
+
+static bool is_last(const struct operation *op, uint16_t type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++)
+		if (answers[i].asked == op->asked)
+			return answers[i].last == type;
+	return false;
+}
+
+/* EXISTING comes once, in the middle of a mount. */
+static bool is_halfway(struct operation *op, uint16_t type)
+{
+	bool halfway = op->asked == AR_MOUNT && type == AR_EXISTING && !op->halfway;
+
+	op->halfway |= halfway;
+	return halfway;
 }
 
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -82,8 +111,14 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *arg
 		return 0;
 	}
 	struct operation_news news = { .event = OPERATION_RECORD, .record = r };
-	bool last = is_last(r->type);
+	bool last = is_last(op, r->type);
 
+	if (!last && !is_halfway(op, r->type)) {
+		record_close_fds(r);
+		kill_child(op);
+		fail(op, -EBADMSG, "the attacher answered out of turn and was ended");
+		return 0;
+	}
 	tell(op, &news);
 	record_close_fds(r);
 	if (last)
@@ -98,13 +133,6 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 	fail(op, -ETIMEDOUT,
 	     "the container kept the attacher waiting for too long and it was ended");
 	return 0;
-}
-
-static void kill_child(struct operation *op)
-{
-	op->killed = true;
-	if (op->pidfd >= 0)
-		kern_pidfd_send_signal(op->pidfd, SIGKILL);
 }
 
 static int on_limit(sd_event_source *source, uint64_t usec, void *arg)
@@ -146,6 +174,7 @@ int operation_start(struct broker *b, const struct operation_request *request,
 	op->b = b;
 	op->handler = handler;
 	op->arg = arg;
+	op->asked = request->type;
 	op->sock = op->pidfd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		free(op);

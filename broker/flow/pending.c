@@ -10,8 +10,11 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,8 +25,8 @@
 #include "coffer/log.h"
 #include "flow/container.h"
 #include "flow/inspection.h"
+#include "server/folders.h"
 
-#define PENDING_DIR "pending"
 #define PENDING_FILE_MAX 65536 /* id, bundle and annotations of one container */
 
 static int parse(const char *text, size_t len, struct inspection_request *ret, struct err *e)
@@ -57,25 +60,71 @@ static int parse(const char *text, size_t len, struct inspection_request *ret, s
 	return 0;
 }
 
+/* A file whose container is being looked at; it goes when that has come to an end. */
+struct taking {
+	struct containers *set;
+	char name[NAME_MAX + 1];
+};
+
+static void forget(struct containers *set, const char *name)
+{
+	SCOPED_FD int dir =
+		openat(set->b->runtime_fd, FOLDER_PENDING, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir >= 0)
+		unlinkat(dir, name, 0);
+}
+
+static void on_taken(void *arg, struct container *c, int error, const char *why)
+{
+	struct taking *t = arg;
+
+	if (error < 0)
+		log_warn("pending registration %s comes to nothing: %s", t->name, why);
+	if (error != -EBUSY && error != -ENOMEM && error != -ETIMEDOUT && error != -ECANCELED)
+		forget(t->set, t->name); /* else it waits for the next unseal */
+	free(t);
+	if (c)
+		container_step(c);
+}
+
+static int look_at(struct containers *set, const char *name, struct inspection_request *request,
+                   struct err *e)
+{
+	uint64_t start_time = 0;
+	int result;
+
+	if (kern_start_time(request->pid, &start_time) < 0 || start_time != request->start_time)
+		return err_set(e, -ESRCH, "it has ended");
+	request->done = on_taken;
+	request->arg = calloc(1, sizeof(struct taking));
+	if (!request->arg)
+		return err_set(e, -ENOMEM, "out of memory");
+	((struct taking *)request->arg)->set = set;
+	snprintf(((struct taking *)request->arg)->name, NAME_MAX + 1, "%s", name);
+	result = inspection_start(set, request, e);
+	if (result < 0)
+		free(request->arg);
+	return result;
+}
+
 static void take_one(struct containers *set, int dir, const char *name)
 {
 	struct inspection_request request;
 	SCOPED(free_ptr) char *text = NULL;
-	uint64_t start_time = 0;
 	struct err why = { "it cannot be read" };
 	size_t len = 0;
 	int result = io_read_file(dir, name, PENDING_FILE_MAX, &text, &len);
 
 	if (result >= 0)
 		result = parse(text, len, &request, &why);
-	if (result >= 0 && kern_start_time(request.pid, &start_time) == 0 &&
-	    start_time == request.start_time)
-		result = inspection_start(set, &request, &why);
-	if (result == -EBUSY)
-		return; /* stays for the next unseal */
-	if (result < 0)
+	if (result >= 0)
+		result = look_at(set, name, &request, &why);
+	if (result >= 0 || result == -EBUSY || result == -ENOMEM)
+		return;
+	if (result != -ESRCH)
 		log_warn("pending registration %s is dropped: %s", name, why.text);
-	unlinkat(dir, name, 0);
+	forget(set, name);
 }
 
 static bool is_ours(int fd)
@@ -85,9 +134,32 @@ static bool is_ours(int fd)
 	return fstat(fd, &st) == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
+static int on_new_file(sd_event_source *source, const struct inotify_event *event, void *arg)
+{
+	struct containers *set = arg;
+
+	if (vault_state(set->b->vault) == VAULT_UNSEALED)
+		containers_take_pending(set);
+	return 0;
+}
+
+/* A hook that waited in vain for a busy broker leaves its container here too. */
+int pending_watch(struct containers *set)
+{
+	SCOPED_FD int fd = openat(set->b->runtime_fd, FOLDER_PENDING,
+	                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char path[64];
+
+	if (fd < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return sd_event_add_inotify(set->b->event, &set->pending_source, path,
+	                            IN_MOVED_TO | IN_ONLYDIR, on_new_file, set);
+}
+
 void containers_take_pending(struct containers *c)
 {
-	SCOPED_FD int fd = openat(c->b->runtime_fd, PENDING_DIR,
+	SCOPED_FD int fd = openat(c->b->runtime_fd, FOLDER_PENDING,
 	                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct dirent *entry;
 	DIR *dir;
@@ -97,7 +169,7 @@ void containers_take_pending(struct containers *c)
 	if (!is_ours(fd)) {
 		log_error("the folder RUNTIME/%s can be written by others than root and is not "
 		          "looked at",
-		          PENDING_DIR);
+		          FOLDER_PENDING);
 		return;
 	}
 	dir = fdopendir(fd);

@@ -91,7 +91,7 @@ static bool is_placeholder(const struct node *n)
 
 static bool as_wanted(const struct node *n, const struct want *w)
 {
-	return n->kind == NODE_FILE && !n->denied && n->version == w->version &&
+	return n->kind == NODE_FILE && !n->denied && !n->withdrawn && n->version == w->version &&
 	       n->mode == w->mode && n->uid == w->uid && n->gid == w->gid &&
 	       n->expires_ns == w->expires_ns && n->mtime_ns == w->mtime_ns &&
 	       strcmp(n->name, w->name) == 0;

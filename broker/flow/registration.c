@@ -14,27 +14,42 @@
 #include "coffer/kern.h"
 #include "coffer/log.h"
 #include "coffer/times.h"
+#include "flow/adopt.h"
 #include "flow/container.h"
 #include "flow/report.h"
 #include "flow/workload.h"
 #include "server/config.h"
 
-struct container *container_find(struct containers *set, const char *name)
+static bool is_called(const struct container *c, const char *name)
 {
-	for (struct container *c = set->first; c; c = c->next) {
-		const struct subject *s = &c->facts.subject;
+	const struct subject *s = &c->facts.subject;
 
-		if (strcmp(c->instance_text, name) == 0 || strcmp(s->name, name) == 0 ||
-		    strcmp(s->id, name) == 0 || (s->unit[0] && strcmp(s->unit, name) == 0))
-			return c;
-	}
-	return NULL;
+	return strcmp(s->name, name) == 0 || strcmp(s->id, name) == 0 ||
+	       (s->unit[0] && strcmp(s->unit, name) == 0);
 }
 
-struct container *container_by_cgroup(struct containers *set, uint64_t id)
+struct container *container_find(struct containers *set, const char *name, bool *ambiguous)
+{
+	struct container *found = NULL;
+	char label[512];
+
+	*ambiguous = false;
+	for (struct container *c = set->first; c; c = c->next) {
+		if (strcmp(c->instance_text, name) == 0)
+			return c;
+		if (!is_called(c, name) &&
+		    strcmp(container_label(c, label, sizeof(label)), name) != 0)
+			continue;
+		*ambiguous |= found != NULL;
+		found = c;
+	}
+	return *ambiguous ? NULL : found;
+}
+
+struct container *container_by_cgroup(struct containers *set, bool unified, uint64_t id)
 {
 	for (struct container *c = set->first; c; c = c->next)
-		if (c->facts.fixed.cgroup_id == id)
+		if (c->facts.fixed.cgroup_id == id && (c->facts.fixed.cgroup_v2 != 0) == unified)
 			return c;
 	return NULL;
 }
@@ -66,10 +81,11 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *arg)
 }
 
 /* The broker's own cgroup is nobody's container. */
-static bool is_own_cgroup(uint64_t id)
+static bool is_own_cgroup(bool unified, uint64_t id)
 {
 	struct kern_cgroup own = { .fd = -1 };
-	bool same = kern_cgroup_of(getpid(), &own, NULL) == 0 && own.id == id;
+	bool same =
+		kern_cgroup_of(getpid(), &own, NULL) == 0 && own.id == id && own.unified == unified;
 
 	fd_close(own.fd);
 	return same;
@@ -77,14 +93,15 @@ static bool is_own_cgroup(uint64_t id)
 
 static int may_register(struct containers *set, const struct facts *f, struct err *e)
 {
-	const struct container *other = container_by_cgroup(set, f->fixed.cgroup_id);
+	const struct container *other =
+		container_by_cgroup(set, f->fixed.cgroup_v2, f->fixed.cgroup_id);
 	char label[256];
 
 	if (set->count >= set->b->config->containers_max)
 		return err_set(e, -EBUSY,
 		               "%zu containers are registered already; raise containers_max",
 		               set->count);
-	if (is_own_cgroup(f->fixed.cgroup_id))
+	if (is_own_cgroup(f->fixed.cgroup_v2, f->fixed.cgroup_id))
 		return err_set(e, -EPERM,
 		               "process %d is in the broker's own cgroup; a container needs a "
 		               "cgroup of its own",
@@ -129,7 +146,8 @@ static int fill(struct container *c, const uint8_t *instance)
 int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
                        struct container **ret, struct err *e)
 {
-	struct container *old = container_by_cgroup(set, facts->fixed.cgroup_id);
+	struct container *old =
+		container_by_cgroup(set, facts->fixed.cgroup_v2, facts->fixed.cgroup_id);
 	int result = may_register(set, facts, e);
 	struct container *c;
 
@@ -178,17 +196,22 @@ void container_end(struct container *c, const char *why)
 {
 	struct containers *set = c->set;
 
-	drain_last(c);
+	drain_now(c);
 	report_container(c, "end", why);
 	container_tell_waiters(c, -ESRCH, "the container has ended");
 	workload_drop_waiting(c);
 	unlink_from_set(c);
 	registry_remove(c);
+	adopt_forget(set, c->instance_text);
 	operation_cancel(c->op);
 	operation_cancel(c->check);
+	c->op = c->check = NULL;
+	c->op_is_update = false;
 	update_abandon(c);
 	serving_stop(c);
+	drain_last(c);
 	mount_drop(c);
+	sd_event_source_disable_unref(c->adopt_timer);
 	sd_event_source_disable_unref(c->end_source);
 	sd_event_source_disable_unref(c->retry_timer);
 	tree_clear(&c->tree);

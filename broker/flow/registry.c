@@ -8,7 +8,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +18,18 @@
 #include "coffer/json.h"
 #include "coffer/kern.h"
 #include "coffer/log.h"
+#include "flow/adopt.h"
 #include "flow/container.h"
 #include "flow/inspection.h"
+#include "flow/registry_json.h"
+#include "server/folders.h"
 
-#define REGISTRY_DIR "containers"
-#define REGISTRY_FILE_MAX 16384 /* a path and a few numbers */
+#define LOADING_MAX 64 /* attachers at one time that look at what an earlier broker left */
+#define REGISTRY_FILE_MAX (4 * 1024 * 1024) /* WORKER_NODES_MAX nodes of up to 900 bytes */
 
 static int registry_open(struct containers *set)
 {
-	int fd = openat(set->b->runtime_fd, REGISTRY_DIR,
+	int fd = openat(set->b->runtime_fd, FOLDER_CONTAINERS,
 	                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
@@ -41,16 +43,10 @@ static void file_name(const char *instance, char name[64])
 void registry_save(struct container *c)
 {
 	SCOPED_FD int dir = registry_open(c->set);
-	SCOPED(json_ptr) json_t *object = NULL;
-	SCOPED(json_text_ptr) char *text = NULL;
+	SCOPED(json_ptr) json_t *object = registry_to_json(c);
+	SCOPED(json_text_ptr) char *text = object ? json_text(object) : NULL;
 	char name[64];
 
-	object = json_pack("{s:s, s:i, s:I, s:s, s:s, s:b, s:b, s:b, s:I}", "instance",
-	                   c->instance_text, "pid", c->facts.fixed.pid, "start_time",
-	                   (json_int_t)c->facts.fixed.start_time, "id", c->facts.subject.id,
-	                   "bundle", c->facts.bundle, "hook", c->hook, "explicit", c->explicit,
-	                   "detached", c->mount == MOUNT_DETACHED, "dev", (json_int_t)c->dev);
-	text = object ? json_text(object) : NULL;
 	file_name(c->instance_text, name);
 	if (dir < 0 || !text || io_write_file_atomic(dir, name, text, strlen(text), 0600) < 0)
 		log_warn("cannot save the registration of process %d; a restarted broker will not "
@@ -68,56 +64,85 @@ void registry_remove(struct container *c)
 		unlinkat(dir, name, 0);
 }
 
-static int parse(const char *text, size_t len, struct inspection_request *ret)
+/* For want of resources or time: the file stays for the next broker. */
+static bool may_come_later(int error)
 {
-	SCOPED(json_ptr) json_t *object = NULL;
-	const char *id = "", *bundle = "", *instance = NULL;
-	int64_t pid = 0, start_time = 0, dev = 0;
-	struct err why;
-
-	if (json_parse(text, len, &object, &why) < 0 ||
-	    json_get_string(object, "instance", true, &instance, &why) < 0 ||
-	    json_get_string(object, "id", true, &id, &why) < 0 ||
-	    json_get_string(object, "bundle", true, &bundle, &why) < 0 ||
-	    json_get_int(object, "pid", true, 2, INT32_MAX, &pid, &why) < 0 ||
-	    json_get_int(object, "start_time", true, 0, INT64_MAX, &start_time, &why) < 0 ||
-	    json_get_int(object, "dev", false, 0, INT64_MAX, &dev, &why) < 0 ||
-	    json_get_bool(object, "hook", true, &ret->hook, &why) < 0 ||
-	    json_get_bool(object, "explicit", true, &ret->explicit, &why) < 0 ||
-	    json_get_bool(object, "detached", true, &ret->detached, &why) < 0 ||
-	    sodium_hex2bin(ret->instance, sizeof(ret->instance), instance, strlen(instance), NULL,
-	                   NULL, NULL) != 0)
-		return -EINVAL;
-	ret->how = ret->hook ? INSPECT_HOOK : INSPECT_PID;
-	ret->pid = (pid_t)pid;
-	ret->start_time = (uint64_t)start_time;
-	ret->old_dev = (uint64_t)dev;
-	ret->has_instance = true;
-	ret->running = true;
-	snprintf(ret->id, sizeof(ret->id), "%s", id);
-	snprintf(ret->bundle, sizeof(ret->bundle), "%s", bundle);
-	return 0;
+	return error == -EBUSY || error == -ENOMEM || error == -EAGAIN || error == -EMFILE ||
+	       error == -ENFILE || error == -ETIMEDOUT || error == -ECANCELED;
 }
 
-static void load_one(struct containers *set, int dir, const char *name)
+static void drop(struct containers *set, const char *name, int error, const char *why)
 {
+	SCOPED_FD int dir = registry_open(set);
+
+	if (error != -ESRCH) /* it ended while we were away */
+		log_warn("registration %s is %s: %s", name,
+		         may_come_later(error) ? "put off" : "dropped", why);
+	if (may_come_later(error))
+		return;
+	if (dir >= 0)
+		unlinkat(dir, name, 0);
+	adopt_forget(set, name);
+}
+
+void registry_give_up(struct containers *set, const json_t *saved, int error)
+{
+	const char *instance = json_string_value(json_object_get(saved, "instance"));
+	char name[64];
+
+	file_name(instance ? instance : "", name);
+	drop(set, name, error, "its container is not found again");
+}
+
+static void load_one(struct containers *set, const char *name)
+{
+	SCOPED_FD int dir = registry_open(set);
 	struct inspection_request request = { 0 };
+	SCOPED(json_ptr) json_t *object = NULL;
 	SCOPED(free_ptr) char *text = NULL;
 	size_t len = 0;
 	uint64_t start_time = 0;
-	struct err why;
-	int result = io_read_file(dir, name, REGISTRY_FILE_MAX, &text, &len);
+	struct err why = { "it cannot be read" };
+	int result = dir < 0 ? dir : io_read_file(dir, name, REGISTRY_FILE_MAX, &text, &len);
 
 	if (result >= 0)
-		result = parse(text, len, &request);
+		result = json_parse(text, len, &object, &why);
+	if (result >= 0)
+		result = registry_request(object, &request, &why);
 	if (result >= 0 &&
 	    (kern_start_time(request.pid, &start_time) < 0 || start_time != request.start_time))
-		result = -ESRCH; /* it ended while we were away */
+		result = -ESRCH;
+	request.saved = object;
 	if (result >= 0)
 		result = inspection_start(set, &request, &why);
-	unlinkat(dir, name, 0); /* registering writes it anew */
-	if (result < 0 && result != -ESRCH)
-		log_warn("registration %s could not be taken over and is dropped", name);
+	if (result < 0)
+		drop(set, name, result, why.text);
+}
+
+void registry_load_more(struct containers *set)
+{
+	while (set->to_load && set->to_load[set->loaded] && set->inspecting < LOADING_MAX)
+		load_one(set, set->to_load[set->loaded++]);
+}
+
+void registry_free(struct containers *set)
+{
+	for (size_t i = 0; set->to_load && set->to_load[i]; i++)
+		free(set->to_load[i]);
+	free(set->to_load);
+	set->to_load = NULL;
+}
+
+static int keep_name(struct containers *set, size_t count, const char *name)
+{
+	char **larger = reallocarray(set->to_load, count + 2, sizeof(*larger));
+
+	if (!larger)
+		return -ENOMEM;
+	set->to_load = larger;
+	larger[count] = strdup(name);
+	larger[count + 1] = NULL;
+	return larger[count] ? 0 : -ENOMEM;
 }
 
 void registry_load(struct containers *set)
@@ -125,6 +150,7 @@ void registry_load(struct containers *set)
 	int fd = registry_open(set);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	size_t count = 0;
 
 	if (!dir) {
 		fd_close(fd);
@@ -134,8 +160,10 @@ void registry_load(struct containers *set)
 	while ((entry = readdir(dir))) {
 		const char *dot = strrchr(entry->d_name, '.');
 
-		if (dot && strcmp(dot, ".json") == 0)
-			load_one(set, dirfd(dir), entry->d_name);
+		if (entry->d_name[0] != '.' && dot && strcmp(dot, ".json") == 0 &&
+		    keep_name(set, count, entry->d_name) == 0)
+			count++;
 	}
 	closedir(dir);
+	registry_load_more(set);
 }

@@ -2,7 +2,6 @@
 #include "flow/report.h"
 
 #include "coffer/json.h"
-#include "server/peer.h"
 
 static void set_text(json_t *fields, const char *key, const char *value)
 {
@@ -46,13 +45,13 @@ void report_file(const struct container *c, const char *event, const struct node
 	audit_add(c->set->b->audit, event, fields);
 }
 
-void report_refused_peer(struct broker *b, const struct peer *peer, const char *reason)
+void report_refused_container(struct broker *b, const char *id, pid_t pid, const char *reason)
 {
 	json_t *fields = json_object();
 
-	json_object_set_new(fields, "pid", json_integer(peer->pid));
-	json_object_set_new(fields, "uid", json_integer(peer->uid));
-	json_object_set_new(fields, "cgroup", json_integer((json_int_t)peer->cgroup_id));
+	set_text(fields, "id", id);
+	if (pid > 0)
+		json_object_set_new(fields, "pid", json_integer(pid));
 	set_text(fields, "reason", reason);
-	audit_add(b->audit, "workload.refused", fields);
+	audit_add(b->audit, "register.refused", fields);
 }

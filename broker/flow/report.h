@@ -16,6 +16,5 @@ void report_container(const struct container *c, const char *event, const char *
 void report_file(const struct container *c, const char *event, const struct node *n,
                  const char *reason);
 
-/* A peer of the workload socket was refused. */
-struct peer;
-void report_refused_peer(struct broker *b, const struct peer *peer, const char *reason);
+/* What a hook or an operator says is a container, and is not to be one. `id`: "" if unknown. */
+void report_refused_container(struct broker *b, const char *id, pid_t pid, const char *reason);

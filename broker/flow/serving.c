@@ -8,41 +8,80 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
 #include "coffer/log.h"
 #include "coffer/times.h"
+#include "flow/adopt.h"
 #include "flow/container.h"
 #include "flow/report.h"
+#include "flow/watch.h"
 #include "flow/workload.h"
 #include "server/config.h"
 
-#define CRASH_WINDOW_NS (60 * NS_PER_S)
-#define CRASHES_MAX 5 /* in the window; then the mount is given up with EIO instead of a spin */
+/* One that ends sooner than this after its start has crashed, and on what its successor gets too. */
+#define CRASH_NS (NS_PER_S / 5)
+#define CRASHES_MAX 10 /* in a row; then the mount is given up with an error instead of a spin */
+
+static size_t shared_size(void)
+{
+	return sizeof(struct worker_shared) + ring_size();
+}
+
+static int map_shared(struct container *c, int shared_fd, int wake_fd)
+{
+	struct worker_shared *shared =
+		mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
+
+	if (shared == MAP_FAILED) {
+		fd_close(shared_fd);
+		fd_close(wake_fd);
+		return -errno;
+	}
+	c->shared = shared;
+	c->shared_fd = shared_fd;
+	c->wake_fd = wake_fd;
+	return 0;
+}
 
 static int make_shared(struct container *c, struct err *e)
 {
-	size_t size = sizeof(struct worker_shared) + ring_size();
 	SCOPED_FD int fd = memfd_create("coffer-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	struct worker_shared *shared;
+	SCOPED_FD int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int result;
 
-	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
+	if (fd < 0 || wake < 0 || ftruncate(fd, (off_t)shared_size()) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_errno(e, -errno, "cannot make the memory shared with a worker");
-	shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (shared == MAP_FAILED)
-		return err_errno(e, -errno, "cannot map the memory shared with a worker");
-	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->wake_fd < 0) {
-		munmap(shared, size);
-		return err_errno(e, -errno, "cannot make an eventfd");
+	result = map_shared(c, TAKE_FD(fd), TAKE_FD(wake));
+	if (result < 0)
+		return err_errno(e, result, "cannot map the memory shared with a worker");
+	c->shared->magic = WORKER_SHARED_MAGIC;
+	c->shared->layout = WORKER_PROTO;
+	c->ring = ring_format(c->shared->ring);
+	return drain_watch(c);
+}
+
+/* What a worker gives back is checked as if it were hostile: it may not shrink under us. */
+int serving_take_shared(struct container *c, int shared_fd, int wake_fd)
+{
+	int seals = fcntl(shared_fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(shared_fd, &st) < 0 ||
+	    (size_t)st.st_size < shared_size()) {
+		fd_close(shared_fd);
+		fd_close(wake_fd);
+		return -EBADMSG;
 	}
-	shared->magic = WORKER_SHARED_MAGIC;
-	shared->layout = WORKER_PROTO;
-	c->shared = shared;
-	c->ring = ring_format(shared->ring);
-	c->shared_fd = TAKE_FD(fd);
+	if (map_shared(c, shared_fd, wake_fd) < 0)
+		return -ENOMEM;
+	c->ring = ring_attach(c->shared->ring);
+	if (!c->ring)
+		return -EBADMSG;
+	ring_rewind(c->ring); /* what our predecessor took and did not write comes again */
 	return drain_watch(c);
 }
 
@@ -51,7 +90,7 @@ static void drop_shared(struct container *c)
 	c->wake_source = sd_event_source_disable_unref(c->wake_source);
 	c->drain_timer = sd_event_source_disable_unref(c->drain_timer);
 	if (c->shared)
-		munmap(c->shared, sizeof(struct worker_shared) + ring_size());
+		munmap(c->shared, shared_size());
 	c->shared = NULL;
 	c->ring = NULL;
 	c->ring_corrupt = false;
@@ -62,7 +101,8 @@ static void drop_shared(struct container *c)
 static int send_hello(struct container *c)
 {
 	const struct config *config = c->set->b->config;
-	const int fds[] = { c->shared_fd, c->wake_fd };
+	SCOPED_FD int listener = adopt_listen(c);
+	const int fds[] = { c->shared_fd, c->wake_fd, listener };
 	struct wr_hello hello = {
 		.proto = WORKER_PROTO,
 		.flags = config->audit_full_serve ? WORKER_FULL_SERVE : 0,
@@ -81,8 +121,10 @@ static int send_hello(struct container *c)
 	    record_put_text(texts, sizeof(texts), &len, s->runtime) < 0 ||
 	    record_put_text(texts, sizeof(texts), &len, c->folder) < 0)
 		return -EMSGSIZE;
+	if (listener < 0)
+		log_warn("a worker gets no socket for a later broker (%s)", strerror(-listener));
 	return worker_send(c->worker, WR_HELLO, &hello, sizeof(hello), texts, len, fds,
-	                   ARRAY_LEN(fds));
+	                   listener < 0 ? 2 : 3);
 }
 
 void serving_check_callers(struct container *c)
@@ -160,8 +202,8 @@ static int send_tree(struct container *c)
 	if (order)
 		qsort(order, c->tree.count, sizeof(struct node *), by_id);
 	for (size_t i = 0; i < c->tree.count && result >= 0; i++) {
-		if (order[i]->staged)
-			continue;
+		if (order[i]->staged || (order[i]->kind == NODE_FILE && !order[i]->content))
+			continue; /* of what is not had the bytes are withdrawn */
 		result = serving_send_node(c, WR_NODE, order[i], NULL);
 		if (result >= 0 && order[i]->denied) {
 			struct wr_deny deny = { order[i]->id };
@@ -195,13 +237,14 @@ static int on_ready(struct container *c, const struct record *r)
 		                     &c->fuse_fd, 1);
 	if (result < 0)
 		return result;
+	if (c->mount == MOUNT_UP)
+		serving_keep(c);
+	registry_save(c); /* its pid, for the next broker */
 	workload_serve_waiting(c);
-	if (c->flow != FLOW_WORKER)
-		return 0;
-	if (c->fuse_fd >= 0 && c->mount == MOUNT_MAKING)
+	if (c->flow == FLOW_WORKER && c->fuse_fd >= 0 && c->mount == MOUNT_MAKING)
 		c->flow = FLOW_MOUNTING;
-	else
-		container_flow_done(c);
+	else if (c->flow == FLOW_WORKER || c->flow == FLOW_IDLE)
+		container_flow_done(c); /* what came meanwhile */
 	return 0;
 }
 
@@ -213,24 +256,27 @@ static void on_worker_end(struct container *c)
 	struct err why;
 
 	c->worker = NULL;
-	c->worker_ready = false;
+	c->worker_ready = c->asked_for_life = false;
 	if (c->ring)
 		ring_recover(c->ring);
 	drain_now(c);
-	c->crashes = now - c->crash_ns > CRASH_WINDOW_NS ? 1 : c->crashes + 1;
-	c->crash_ns = now;
+	c->crashes = now - c->worker_ns < CRASH_NS ? c->crashes + 1 : 0;
 	report_container(c, "worker.ended", NULL);
 	if (c->mount == MOUNT_MAKING) {
 		mount_failed(c, "its worker ended while the mount was being made");
 		return;
 	}
 	if (c->mount != MOUNT_UP) { /* only connections, which are gone with it */
+		update_abandon(c);
 		serving_stop(c);
-		if (c->flow != FLOW_IDLE)
-			container_flow_done(c);
+		if (c->flow == FLOW_WORKER || c->flow == FLOW_PREPARING ||
+		    c->flow == FLOW_FINISHING || c->flow == FLOW_ADOPTING)
+			container_flow_done(c); /* with the others an attacher has our question */
 		return;
 	}
-	if (c->crashes > CRASHES_MAX || serving_start(c, &why) < 0)
+	if (c->crashes <= CRASHES_MAX && serving_start(c, &why) == -ENOKEY)
+		return; /* sealed, and the values are not had: requests wait for the unseal */
+	if (c->crashes > CRASHES_MAX || !c->worker)
 		mount_failed(c, "its worker ended again and again; readers get an error until "
 		                "`coffer attach`");
 }
@@ -246,14 +292,17 @@ static void on_worker(void *arg, struct record *r)
 	}
 	switch (r->type) {
 	case WR_READY:
-		result = c->worker_ready ? -EBADMSG : on_ready(c, r);
+		result = c->worker_ready || c->flow == FLOW_ADOPTING ? -EBADMSG : on_ready(c, r);
+		break;
+	case WR_ESCROW:
+		result = c->flow == FLOW_ADOPTING ? adopt_on_worker(c, r) : -EBADMSG;
 		break;
 	case WR_MOUNTED:
 		mount_on_worker(c, r);
 		break;
 	case WR_PREPARED:
 	case WR_FINISHED:
-		update_on_worker(c, r);
+		result = update_on_worker(c, r);
 		break;
 	case WR_RELEASED:
 		drain_now(c); /* its records still need the name */
@@ -262,7 +311,10 @@ static void on_worker(void *arg, struct record *r)
 	case WR_ATTACH:
 		workload_attach_asked(c, ((const struct wr_attach *)r->payload)->id);
 		break;
-	default: /* DENIED, PONG: the channel is ordered, so PREPARED says it all */
+	case WR_PONG:
+		watch_sign_of_life(c);
+		break;
+	default: /* DENIED: the channel is ordered, so PREPARED says it all */
 		break;
 	}
 	if (result < 0) {
@@ -275,15 +327,18 @@ static void on_worker(void *arg, struct record *r)
 static int fill_tree(struct container *c, struct err *e)
 {
 	struct wants wants = { 0 };
-	struct plan plan = { .more = true };
+	bool more = true;
 	int result = wants_make(c, &wants, e);
 
-	while (result >= 0 && plan.more) {
+	while (result >= 0 && more) {
+		struct plan plan = { 0 };
+
 		result = tree_plan(&c->tree, wants.want, wants.count, &plan);
 		for (size_t i = 0; result >= 0 && i < plan.count; i++)
 			result = update_add_node(c, &plan.step[i], true, NULL, e);
 		if (result >= 0 && plan.clash)
 			container_note_clash(c, plan.clash);
+		more = plan.more;
 		plan_clear(&plan);
 	}
 	wants_clear(&wants);
@@ -304,6 +359,22 @@ int serving_new_tree(struct container *c)
 	return result;
 }
 
+/* The bytes of what it shows: had already, but for a mount that was taken over. -ENOKEY while sealed. */
+static int load_contents(struct container *c, struct err *e)
+{
+	for (size_t i = 0; i < c->tree.count; i++) {
+		struct node *n = &c->tree.node[i];
+		int result;
+
+		if (n->kind != NODE_FILE || n->content || n->denied)
+			continue;
+		result = content_get(c->set->contents, n->name, n->version, &n->content, e);
+		if (result == -ENOKEY)
+			return result;
+	}
+	return 0;
+}
+
 int serving_start(struct container *c, struct err *e)
 {
 	int result = 0;
@@ -312,8 +383,11 @@ int serving_start(struct container *c, struct err *e)
 		result = make_shared(c, e);
 	if (result >= 0 && c->tree.count == 0)
 		result = serving_new_tree(c);
-	if (result >= 0 && c->mount != MOUNT_UP && vault_state(c->set->b->vault) == VAULT_UNSEALED)
+	if (result >= 0 && c->mount == MOUNT_UP)
+		result = load_contents(c, e);
+	else if (result >= 0 && vault_state(c->set->b->vault) == VAULT_UNSEALED)
 		result = fill_tree(c, e);
+	c->worker_ns = times_boottime();
 	if (result >= 0)
 		result = worker_new(c->set->b, on_worker, c, &c->worker);
 	if (result >= 0)
@@ -321,11 +395,29 @@ int serving_start(struct container *c, struct err *e)
 	if (result < 0) {
 		worker_stop(c->worker);
 		c->worker = NULL;
-		return err_errno(e, result, "cannot start a worker");
+		return result == -ENOKEY ? result : err_errno(e, result, "cannot start a worker");
 	}
 	if (c->mount != MOUNT_UP)
 		c->flow = FLOW_WORKER;
 	return 0;
+}
+
+int serving_adopt(struct container *c, int sock)
+{
+	return worker_adopt(c->set->b, sock, c->left_worker, c->left_worker_start, on_worker, c,
+	                    &c->worker);
+}
+
+void serving_replace(struct container *c)
+{
+	worker_stop(c->worker);
+	on_worker_end(c);
+}
+
+void serving_keep(struct container *c)
+{
+	if (c->worker && worker_send(c->worker, WR_KEEP, NULL, 0, NULL, 0, &c->clone_fd, 1) < 0)
+		log_warn("a worker does not keep its mount for a later broker");
 }
 
 void serving_stop(struct container *c)

@@ -23,7 +23,8 @@ static size_t lagging(struct containers *set, uint64_t generation, char **names)
 	for (struct container *c = set->first; c; c = c->next) {
 		char label[512];
 
-		if (c->settled >= generation && c->mount != MOUNT_FAILED && !c->update)
+		if (c->settled >= generation && c->mount != MOUNT_FAILED && !c->update &&
+		    !c->incomplete)
 			continue;
 		names[count] = strdup(container_label(c, label, sizeof(label)));
 		if (names[count])

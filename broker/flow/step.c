@@ -32,10 +32,24 @@ void container_tell_waiters(struct container *c, int error, const char *why)
 
 void container_note_clash(struct container *c, const char *path)
 {
-	err_set(&c->reason, -EEXIST,
+	struct err text;
+
+	err_set(&text, -EEXIST,
 	        "%s is the container's own already (it was there before the mount); grant the "
-	        "secret under another path with --as",
+	        "secret under "
+	        "another path with --as",
 	        path);
+	if (strcmp(text.text, c->reason.text) == 0)
+		return; /* said already */
+	c->reason = text;
+	report_container(c, "clash", text.text);
+}
+
+static const char *why_unmounted(const struct container *c)
+{
+	if (c->reason.text[0])
+		return c->reason.text;
+	return c->facts.subject.host_mounts ? HOST_MOUNTS_REASON : "nothing is mounted";
 }
 
 /* It shows all it can show of this generation; who waits for a mount gets none if there is none
@@ -43,24 +57,30 @@ void container_note_clash(struct container *c, const char *path)
 static void settled(struct container *c)
 {
 	c->settled = c->set->generation;
+	expiry_shown(c);
 	if (c->mount == MOUNT_UP)
 		container_tell_waiters(c, 0, c->folder);
 	else if (vault_state(c->set->b->vault) != VAULT_UNSEALED)
 		container_tell_waiters(c, -ENOKEY,
 		                       "the broker is sealed; unseal it with `coffer unseal`");
 	else
-		container_tell_waiters(c, -ENOENT,
-		                       c->reason.text[0] ? c->reason.text : "nothing is mounted");
+		container_tell_waiters(c, -ENOENT, why_unmounted(c));
 	settle_check(c->set);
 }
 
-static void failed(struct container *c, const char *why)
+static void note_failure(struct container *c, const char *why)
 {
 	char label[256];
 
 	log_warn("%s: %s", container_label(c, label, sizeof(label)), why);
 	report_container(c, "change.failed", why);
+}
+
+static void failed(struct container *c, const char *why)
+{
+	note_failure(c, why);
 	err_set(&c->reason, -EIO, "%s", why);
+	c->incomplete = true; /* who waits for the change is told that it is not shown */
 	settled(c);
 }
 
@@ -70,16 +90,35 @@ static void step_tree(struct container *c, struct wants *wants)
 	struct plan plan = { 0 };
 	struct err why = { "" };
 	int result = tree_plan(&c->tree, wants->want, wants->count, &plan);
+	bool busy;
 
 	if (result >= 0 && plan.clash)
 		container_note_clash(c, plan.clash);
-	if (result >= 0 && plan.count > 0)
+	busy = plan.count > 0 || update_has_leftovers(c);
+	if (result >= 0 && busy)
 		result = update_begin(c, &plan, &why);
 	if (result < 0)
 		failed(c, why.text[0] ? why.text : "its tree could not be brought up to date");
-	else if (plan.count == 0)
+	else if (!busy)
 		settled(c);
 	plan_clear(&plan);
+}
+
+/* What it is to see cannot be had as a whole: what it may see no longer goes all the same. */
+static void step_incomplete(struct container *c, const char *why)
+{
+	struct wants wants = { 0 };
+
+	if (!c->incomplete)
+		note_failure(c, why);
+	c->incomplete = true;
+	if (c->mount != MOUNT_FAILED)
+		err_set(&c->reason, -EIO, "%s", why);
+	if (c->worker && c->worker_ready && wants_kept(c, &wants) == 0)
+		step_tree(c, &wants);
+	else
+		settled(c);
+	wants_clear(&wants);
 }
 
 static bool wants_mount(const struct container *c, const struct wants *wants)
@@ -103,7 +142,10 @@ static bool start_without_mount(struct container *c)
 
 	if (c->folder_due) {
 		c->folder_due = false;
-		return mount_folder(c) >= 0;
+		if (mount_folder(c) >= 0)
+			return true;
+		container_tell_waiters(c, 0, ""); /* it starts all the same */
+		return false;
 	}
 	if (!c->connections || c->worker)
 		return false;
@@ -138,18 +180,24 @@ void container_step(struct container *c)
 	struct wants wants = { 0 };
 	struct err why = { "" };
 
-	if (c->flow != FLOW_IDLE) {
-		c->dirty = true;
+	if (c->flow != FLOW_IDLE || (c->worker && !c->worker_ready)) {
+		c->dirty = true; /* looked at again when the flow ends, or the successor is ready */
 		return;
 	}
 	c->dirty = false;
 	if (step_sealed(c))
 		return;
+	if (c->mount == MOUNT_UP)
+		c->reason.text[0] = '\0'; /* what still holds is said again below */
 	if (wants_make(c, &wants, &why) < 0) {
-		failed(c, why.text);
+		step_incomplete(c, why.text);
 		return;
 	}
-	if (c->dev && c->mount == MOUNT_NONE) {
+	c->incomplete = false;
+	if (c->mount == MOUNT_UP && !c->worker) { /* it died while the values were sealed away */
+		if (serving_start(c, &why) < 0)
+			mount_failed(c, why.text);
+	} else if (c->dev && (c->mount == MOUNT_NONE || wants_mount(c, &wants))) {
 		mount_clear_old(c);
 	} else if (wants_mount(c, &wants)) {
 		c->folder_due = false;

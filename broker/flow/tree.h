@@ -24,9 +24,10 @@ struct node {
 	uint32_t mode, uid, gid; /* host side */
 	bool linked;             /* has its name */
 	bool staged;             /* part of the change under way */
-	bool denied;             /* reads fail: revoked, removed or expired */
-	char *path;              /* below the mount; "" for the root folder */
-	char *name;              /* files: the secret; symlinks: the target */
+	bool withdrawn; /* its secret was removed: not to be read on, whatever comes in its place */
+	bool denied;    /* reads fail: revoked, removed or expired */
+	char *path;     /* below the mount; "" for the root folder */
+	char *name;     /* files: the secret; symlinks: the target */
 	char grant[POLICY_ID_LEN + 1];
 	uint64_t version;
 	uint64_t size;

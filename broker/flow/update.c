@@ -12,6 +12,7 @@
  * is. Without a mount (only connections are served) there is nothing to rename, and FINISH follows
  * PREPARED at once. A worker that dies on the way is told the same change again.
  */
+#include <assert.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,24 +23,24 @@
 #include "coffer/times.h"
 #include "flow/container.h"
 #include "flow/report.h"
+#include "flow/update.h"
 
 /* after an attacher that failed: what blocks it (a reader, a limit) may be gone */
 #define RETRY_USEC 1000000
 
-struct update_step {
-	uint32_t kind; /* enum worker_stage_kind */
-	uint64_t node; /* PUT, MKDIR: the new one; UNLINK, RMDIR: the one that goes */
-};
+struct update *update_new(size_t denials)
+{
+	struct update *update = calloc(1, sizeof(*update));
 
-struct update {
-	uint8_t token[16];
-	struct update_step step[PLAN_STEPS_MAX];
-	size_t steps;
-	uint64_t *denied; /* nodes whose pages are to be dropped */
-	size_t denials;
-	bool more;
-	bool said; /* a failure of this change is in the log already */
-};
+	if (!update)
+		return NULL;
+	update->denied = calloc(denials + 1, sizeof(*update->denied));
+	if (!update->denied) {
+		free(update);
+		return NULL;
+	}
+	return update;
+}
 
 int update_add_node(struct container *c, const struct step *step, bool linked, struct node **ret,
                     struct err *e)
@@ -63,7 +64,7 @@ int update_add_node(struct container *c, const struct step *step, bool linked, s
 		like.mtime_ns = w->mtime_ns;
 		like.expires_ns = w->expires_ns;
 		snprintf(like.grant, sizeof(like.grant), "%s", w->grant);
-		result = content_get(c->set->contents, w->name, &like.content, e);
+		result = content_get(c->set->contents, w->name, 0, &like.content, e);
 		if (result < 0)
 			return result;
 		like.version = like.content->version.number;
@@ -105,20 +106,69 @@ static int stage(struct container *c, const struct update_step *s)
 	return serving_send_node(c, WR_STAGE, n, &staged);
 }
 
-/* Reads of every version that was ever at this path fail from now on. */
-static int deny(struct container *c, struct update *update, const char *path, const char *reason)
+static void deny_node(struct container *c, struct update *update, struct node *n,
+                      const char *reason)
 {
+	n->denied = true;
+	update->denied[update->denials++] = n->id;
+	report_file(c, "withdraw", n, reason);
+}
+
+/*
+ * Reads of what was ever at this path are to fail from now on: of every version, or, where another
+ * secret comes in its place (`except`), of what is not that secret's or was removed.
+ */
+static void deny(struct container *c, struct update *update, const char *path, const char *except)
+{
+	int64_t now = vault_now(c->set->b->vault);
+
 	for (size_t i = 0; i < c->tree.count; i++) {
 		struct node *n = &c->tree.node[i];
-		struct wr_deny record = { n->id };
-		int result;
 
-		if (n->kind != NODE_FILE || n->staged || n->denied || strcmp(n->path, path) != 0)
+		if (n->kind != NODE_FILE || n->staged || (n->denied && !n->linked) ||
+		    strcmp(n->path, path) != 0)
 			continue;
-		n->denied = true;
-		update->denied[update->denials++] = n->id;
-		report_file(c, "withdraw", n, reason);
-		result = worker_send(c->worker, WR_DENY, &record, sizeof(record), NULL, 0, NULL, 0);
+		if (!except || n->withdrawn || strcmp(n->name, except) != 0)
+			deny_node(c, update, n,
+			          n->expires_ns && n->expires_ns <= now
+			                  ? "expired"
+			                  : "no longer granted, or gone");
+	}
+}
+
+/* What has lost its name but is still held open expires too. */
+static bool is_expired_leftover(const struct node *n, int64_t now_ns)
+{
+	return n->kind == NODE_FILE && !n->linked && !n->staged && !n->denied && n->expires_ns &&
+	       n->expires_ns <= now_ns;
+}
+
+bool update_has_leftovers(const struct container *c)
+{
+	int64_t now = vault_now(c->set->b->vault);
+
+	for (size_t i = 0; i < c->tree.count; i++)
+		if (is_expired_leftover(&c->tree.node[i], now))
+			return true;
+	return false;
+}
+
+static void deny_leftovers(struct container *c, struct update *update)
+{
+	int64_t now = vault_now(c->set->b->vault);
+
+	for (size_t i = 0; i < c->tree.count; i++)
+		if (is_expired_leftover(&c->tree.node[i], now))
+			deny_node(c, update, &c->tree.node[i], "expired");
+}
+
+static int send_denials(struct container *c, const struct update *update)
+{
+	for (size_t i = 0; i < update->denials; i++) {
+		struct wr_deny record = { update->denied[i] };
+		int result =
+			worker_send(c->worker, WR_DENY, &record, sizeof(record), NULL, 0, NULL, 0);
+
 		if (result < 0)
 			return result;
 	}
@@ -139,6 +189,14 @@ static int send_prepare(struct container *c, const struct update *update)
 	return worker_send(c->worker, WR_PREPARE, &prepare, sizeof(prepare), NULL, 0, NULL, 0);
 }
 
+/* Everything that the worker has to hear of a change; the channel keeps the order. */
+static int send_update(struct container *c)
+{
+	int result = send_denials(c, c->update);
+
+	return result < 0 || c->update->steps == 0 ? result : send_prepare(c, c->update);
+}
+
 static int add_step(struct container *c, struct update *update, const struct step *step,
                     struct err *e)
 {
@@ -150,8 +208,10 @@ static int add_step(struct container *c, struct update *update, const struct ste
 	if (step->kind == STAGE_UNLINK || step->kind == STAGE_RMDIR) {
 		s->node = step->node;
 		if (step->kind == STAGE_UNLINK)
-			result = deny(c, update, step->path, "no longer granted, or gone");
+			deny(c, update, step->path, NULL);
 	} else {
+		if (step->kind == STAGE_PUT)
+			deny(c, update, step->path, step->want->name);
 		result = update_add_node(c, step, false, &n, e);
 		if (result >= 0)
 			s->node = n->id;
@@ -161,42 +221,61 @@ static int add_step(struct container *c, struct update *update, const struct ste
 	return result;
 }
 
+/* What sending to a worker says that has ended, or is ended for not listening. */
+static bool is_dying(int result)
+{
+	return result == -EPIPE || result == -ECONNRESET || result == -ENOBUFS;
+}
+
 int update_begin(struct container *c, struct plan *plan, struct err *e)
 {
-	struct update *update = calloc(1, sizeof(*update));
-	int result = update ? 0 : -ENOMEM;
+	struct update *update = update_new(c->tree.count);
+	int result = update ? 0 : err_set(e, -ENOMEM, "out of memory");
 
 	if (update) {
-		update->denied = calloc(c->tree.count + 1, sizeof(*update->denied));
 		update->more = plan->more;
 		randombytes_buf(update->token, sizeof(update->token));
 		c->update = update;
-		result = update->denied ? 0 : -ENOMEM;
+		deny_leftovers(c, update);
 	}
 	for (size_t i = 0; i < plan->count && result >= 0; i++)
 		result = add_step(c, update, &plan->step[i], e);
-	if (result >= 0)
-		result = send_prepare(c, update);
+	if (result >= 0) {
+		/* Before the worker knows: a successor of ours must know what it may know. */
+		registry_save(c);
+		result = update_resume(c);
+		if (is_dying(result))
+			return 0; /* its end comes through the loop: told anew, or abandoned */
+	}
 	if (result < 0) {
 		update_abandon(c);
-		return err_prefix(e, result, "cannot change what the container sees: ");
+		return err_prefix(e, result, "cannot change what the container sees");
 	}
-	c->flow = FLOW_PREPARING;
 	return 0;
 }
 
 int update_resume(struct container *c)
 {
+	int result;
+
 	if (!c->update)
 		return 0;
 	c->flow = FLOW_PREPARING;
-	return send_prepare(c, c->update);
+	result = send_update(c);
+	if (result >= 0 && c->update->steps == 0)
+		update_proceed(c); /* nothing is staged, so nothing is prepared */
+	return result;
 }
 
 void update_abandon(struct container *c)
 {
 	if (!c->update)
 		return;
+	if (c->op_is_update) {
+		operation_cancel(c->op);
+		c->op = NULL;
+		c->op_is_update = false;
+	}
 	for (size_t i = c->tree.count; i-- > 0;)
 		if (c->tree.node[i].staged)
 			tree_remove(&c->tree, c->tree.node[i].id);
@@ -245,10 +324,11 @@ static const uint32_t change_kind_of[] = {
 static int put_steps(struct container *c, unsigned char *payload, size_t size, size_t *len,
                      uint32_t *count)
 {
-	const struct update *update = c->update;
+	struct update *update = c->update;
+	size_t steps = update->steps_made ? 0 : update->steps;
 	int result = 0;
 
-	for (size_t i = 0; i < update->steps && result >= 0; i++) {
+	for (size_t i = 0; i < steps && result >= 0; i++) {
 		const struct node *n = tree_by_id(&c->tree, update->step[i].node);
 
 		if (!n)
@@ -257,22 +337,38 @@ static int put_steps(struct container *c, unsigned char *payload, size_t size, s
 		                  n);
 		++*count;
 	}
-	for (size_t i = 0; i < update->denials && result >= 0 && *count < ATTACH_STEPS_MAX; i++) {
+	update->dropping = 0;
+	for (size_t i = update->dropped;
+	     i < update->denials && result >= 0 && *count < ATTACH_STEPS_MAX; i++) {
 		const struct node *n = tree_by_id(&c->tree, update->denied[i]);
 
+		update->dropping++;
 		if (!n)
-			continue;
+			continue; /* nobody could reach it any more */
 		result = put_step(payload, size, len, update, CHANGE_DROP_PAGES, n);
 		++*count;
 	}
 	return result;
 }
 
-static void send_finish(struct container *c)
+static void over(struct container *c)
 {
+	bool more = c->update->more;
+
+	update_commit(c);
+	c->dirty |= more;
+	container_flow_done(c);
+}
+
+void update_finish(struct container *c)
+{
+	if (c->update->steps == 0) { /* only pages were dropped */
+		over(c);
+		return;
+	}
 	c->flow = FLOW_FINISHING;
 	if (worker_send(c->worker, WR_FINISH, NULL, 0, NULL, 0, NULL, 0) < 0)
-		log_warn("cannot tell a worker to finish a update; it is told again when it is "
+		log_warn("cannot tell a worker to finish a change; it is told again when it is "
 		         "replaced");
 }
 
@@ -311,6 +407,7 @@ static void on_changed(void *arg, struct operation_news *news)
 		return;
 	}
 	c->op = NULL;
+	c->op_is_update = false;
 	if (news->event == OPERATION_FAILED) {
 		retry_later(c, news->why.text);
 		return;
@@ -321,8 +418,12 @@ static void on_changed(void *arg, struct operation_news *news)
 		retry_later(c, "a rename or removal in the mount failed");
 		return;
 	}
-	if (c->worker_ready)
-		send_finish(c);
+	c->update->steps_made = true;
+	c->update->dropped += c->update->dropping;
+	if (c->update->dropped < c->update->denials)
+		update_run(c);
+	else if (c->worker_ready)
+		update_finish(c);
 }
 
 void update_run(struct container *c)
@@ -335,6 +436,7 @@ void update_run(struct container *c)
 	int result =
 		payload ? put_steps(c, payload, size - sizeof(head), &len, &head.steps) : -ENOMEM;
 
+	assert(!c->op);
 	c->flow = FLOW_CHANGING;
 	if (result >= 0) {
 		const struct operation_request request = {
@@ -349,13 +451,13 @@ void update_run(struct container *c)
 		};
 
 		result = operation_start(c->set->b, &request, on_changed, c, &c->op);
+		c->op_is_update = result >= 0;
 	}
 	if (result < 0)
 		retry_later(c, "no attacher could be started");
 }
 
-/* Our tree says what the worker's says. */
-static void commit(struct container *c)
+void update_commit(struct container *c)
 {
 	struct update *update = c->update;
 
@@ -384,34 +486,56 @@ static void commit(struct container *c)
 			break;
 		}
 	}
+	update_abandon(c);
+	registry_save(c);
 }
 
-void update_on_worker(struct container *c, const struct record *r)
+void update_proceed(struct container *c)
 {
-	const struct wr_result *result = (const struct wr_result *)r->payload;
+	if (c->mount == MOUNT_UP && c->op)
+		c->flow = FLOW_CHANGING; /* an attacher is at it since before the worker died */
+	else if (c->mount == MOUNT_UP)
+		update_run(c);
+	else
+		update_finish(c);
+}
 
-	if (!c->update)
-		return;
-	if (r->type == WR_PREPARED &&
-	    result->result < 0) { /* it has dropped the change as a whole */
-		err_set(&c->reason, -EIO, "its worker could not take a change (%s)",
-		        strerror(-result->result));
-		report_container(c, "change.failed", c->reason.text);
-		update_abandon(c);
-		container_stuck(c);
-	} else if (r->type == WR_PREPARED && c->flow == FLOW_PREPARING) {
-		if (c->mount == MOUNT_UP)
-			update_run(c);
-		else
-			send_finish(c);
-	} else if (r->type == WR_FINISHED && c->flow == FLOW_FINISHING) {
-		bool more = c->update->more;
+/* It has dropped the change as a whole. */
+static void on_dropped(struct container *c, int error)
+{
+	err_set(&c->reason, -EIO, "its worker could not take a change (%s)", strerror(-error));
+	report_container(c, "change.failed", c->reason.text);
+	c->incomplete = true;
+	update_abandon(c);
+	container_stuck(c);
+}
 
-		commit(c);
-		update_abandon(c);
-		c->dirty |= more;
-		container_flow_done(c);
-	}
+static int on_prepared(struct container *c, int result)
+{
+	if (c->flow == FLOW_FINISHING && result >= 0)
+		return 0; /* the attacher was faster */
+	if (c->flow != FLOW_PREPARING || c->update->steps == 0)
+		return -EBADMSG;
+	if (result < 0)
+		on_dropped(c, result);
+	else
+		update_proceed(c);
+	return 0;
+}
+
+int update_on_worker(struct container *c, const struct record *r)
+{
+	int result = ((const struct wr_result *)r->payload)->result;
+
+	if (!c->update) /* the answers that mount.c did not wait for, or nonsense */
+		return c->mount == MOUNT_MAKING ? 0 : -EBADMSG;
+	if (r->type == WR_PREPARED)
+		return on_prepared(c, result);
+	if (c->flow != FLOW_FINISHING)
+		return -EBADMSG;
+	over(c);
+	/* Its tree is not what it is to be: a successor is told the whole. */
+	return result < 0 ? -EBADMSG : 0;
 }
 
 void update_released(struct container *c, uint64_t node)

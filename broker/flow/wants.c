@@ -138,6 +138,49 @@ int wants_unexpired(struct container *c, struct wants *ret)
 	return expired;
 }
 
+/* The file as its grant has it, if that, and the secret, are still there. */
+static bool still_granted(struct container *c, const struct node *n, struct view_file *ret)
+{
+	const struct subject *s = &c->facts.subject;
+	const struct grant *g = policy_find(c->set->b->policy, n->grant);
+	struct vault_secret secret;
+
+	if (!g || !policy_matches(g, s, NULL, NULL) ||
+	    vault_find(c->set->b->vault, n->name, &secret) < 0 ||
+	    !is_live(&secret.current, vault_now(c->set->b->vault)))
+		return false;
+	*ret = (struct view_file){
+		.path = n->path,
+		.name = n->name,
+		.grant = g,
+		.mode = g->mode,
+		.has_mode = g->has_mode,
+		.uid = g->has_uid ? g->uid : s->uid,
+		.gid = g->has_gid ? g->gid : s->gid,
+	};
+	return true;
+}
+
+int wants_kept(struct container *c, struct wants *ret)
+{
+	struct wants w = { .want = calloc(c->tree.count + 1, sizeof(*w.want)) };
+
+	if (!w.want)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->tree.count; i++) {
+		const struct node *n = &c->tree.node[i];
+		struct view_file file;
+		struct err why;
+
+		if (n->kind == NODE_FILE && n->linked && still_granted(c, n, &file) &&
+		    want_fill(c, &file, &w.want[w.count], &why) == 0)
+			w.count++;
+	}
+	qsort(w.want, w.count, sizeof(*w.want), by_path);
+	*ret = w;
+	return 0;
+}
+
 void wants_clear(struct wants *w)
 {
 	free(w->want);

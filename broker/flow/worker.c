@@ -18,11 +18,17 @@
 static const struct {
 	uint16_t type;
 	size_t len;
+	size_t fds_max;
 } sayings[] = {
-	{ WR_READY, sizeof(struct wr_ready) },       { WR_MOUNTED, sizeof(struct wr_result) },
-	{ WR_PREPARED, sizeof(struct wr_result) },   { WR_FINISHED, sizeof(struct wr_result) },
-	{ WR_DENIED, sizeof(struct wr_result) },     { WR_ATTACH, sizeof(struct wr_attach) },
-	{ WR_RELEASED, sizeof(struct wr_released) }, { WR_PONG, 0 },
+	{ WR_READY, sizeof(struct wr_ready), 0 },
+	{ WR_MOUNTED, sizeof(struct wr_result), 0 },
+	{ WR_PREPARED, sizeof(struct wr_result), 0 },
+	{ WR_FINISHED, sizeof(struct wr_result), 0 },
+	{ WR_DENIED, sizeof(struct wr_result), 0 },
+	{ WR_ATTACH, sizeof(struct wr_attach), 0 },
+	{ WR_RELEASED, sizeof(struct wr_released), 0 },
+	{ WR_PONG, 0, 0 },
+	{ WR_ESCROW, sizeof(struct wr_escrow), 4 },
 };
 
 struct queued {
@@ -40,6 +46,7 @@ struct worker {
 	void *arg;
 	int sock, pidfd;
 	pid_t pid;
+	uint64_t start_time;
 	int64_t asked; /* of the spawner; 0 once answered */
 	struct queued *first, **last;
 	size_t waiting;
@@ -85,7 +92,7 @@ static bool may_say(const struct record *r)
 {
 	for (size_t i = 0; i < ARRAY_LEN(sayings); i++)
 		if (sayings[i].type == r->type)
-			return sayings[i].len == r->len && r->nfds == 0;
+			return sayings[i].len == r->len && r->nfds <= sayings[i].fds_max;
 	return false;
 }
 
@@ -134,6 +141,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 		}
 		if (result > 0) {
 			w->handler(w->arg, r); /* may stop the worker: w is not used below */
+			record_close_fds(r);
 			return 0;
 		}
 	}
@@ -160,29 +168,48 @@ static void on_spawned(void *arg, struct spawned *result)
 	}
 	w->pid = result->pid;
 	w->pidfd = result->pidfd;
-	if (sd_event_add_io(w->b->event, &w->death, w->pidfd, EPOLLIN, on_death, w) < 0)
+	/* Only now is it heard: whoever hears it may want to know its pid. */
+	sd_event_source_set_enabled(w->io, SD_EVENT_ON);
+	if (kern_start_time(w->pid, &w->start_time) < 0 ||
+	    sd_event_add_io(w->b->event, &w->death, w->pidfd, EPOLLIN, on_death, w) < 0)
 		ended(w);
+}
+
+static struct worker *worker_alloc(struct broker *b, int sock, worker_handler handler, void *arg)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	*w = (struct worker){ .b = b, .handler = handler, .arg = arg, .sock = sock, .pidfd = -1 };
+	w->last = &w->first;
+	return w;
+}
+
+static int watch_socket(struct worker *w)
+{
+	if (fcntl(w->sock, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return sd_event_add_io(w->b->event, &w->io, w->sock, EPOLLIN, on_io, w);
 }
 
 int worker_new(struct broker *b, worker_handler handler, void *arg, struct worker **ret)
 {
-	struct worker *w = calloc(1, sizeof(*w));
-	SCOPED_FD int theirs = -1;
+	SCOPED_FD int ours = -1, theirs = -1;
+	struct worker *w;
 	int pair[2], result;
 
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	ours = pair[0];
+	theirs = pair[1];
+	w = worker_alloc(b, ours, handler, arg);
 	if (!w)
 		return -ENOMEM;
-	*w = (struct worker){ .b = b, .handler = handler, .arg = arg, .sock = -1, .pidfd = -1 };
-	w->last = &w->first;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		free(w);
-		return -errno;
-	}
-	w->sock = pair[0];
-	theirs = pair[1];
-	result = fcntl(w->sock, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	TAKE_FD(ours);
+	result = watch_socket(w);
 	if (result >= 0)
-		result = sd_event_add_io(b->event, &w->io, w->sock, EPOLLIN, on_io, w);
+		result = sd_event_source_set_enabled(w->io, SD_EVENT_OFF);
 	if (result >= 0) {
 		w->asked = spawner_ask(b->spawner, AR_SPAWN_WORKER, theirs, on_spawned, w);
 		result = w->asked < 0 ? (int)w->asked : 0;
@@ -195,13 +222,46 @@ int worker_new(struct broker *b, worker_handler handler, void *arg, struct worke
 	return 0;
 }
 
+int worker_adopt(struct broker *b, int sock, pid_t pid, uint64_t start_time, worker_handler handler,
+                 void *arg, struct worker **ret)
+{
+	SCOPED_FD int pidfd = kern_pidfd_open(pid, 0);
+	uint64_t started = 0;
+	struct worker *w;
+	int result;
+
+	if (pidfd < 0 || kern_start_time(pid, &started) < 0 || started != start_time ||
+	    !kern_pidfd_alive(pidfd))
+		return -ESRCH;
+	w = worker_alloc(b, sock, handler, arg);
+	if (!w)
+		return -ENOMEM;
+	w->pid = pid;
+	w->start_time = start_time;
+	w->pidfd = TAKE_FD(pidfd);
+	result = watch_socket(w);
+	if (result >= 0)
+		result = sd_event_add_io(b->event, &w->death, w->pidfd, EPOLLIN, on_death, w);
+	if (result < 0) {
+		w->sock = -1; /* stays the caller's */
+		worker_free(w);
+		return result;
+	}
+	*ret = w;
+	return 0;
+}
+
 static int enqueue(struct worker *w, uint16_t type, const void *payload, size_t len,
                    const void *tail, size_t tail_len, const int *fds, size_t nfds)
 {
 	struct queued *q;
 
-	if (w->waiting >= WORKER_QUEUE_MAX || nfds > RECORD_FDS_MAX)
+	if (w->waiting >= WORKER_QUEUE_MAX || nfds > RECORD_FDS_MAX) {
+		/* Its end comes through the loop, and a successor is told everything anew. */
+		if (w->pidfd >= 0)
+			kern_pidfd_send_signal(w->pidfd, SIGKILL);
 		return -ENOBUFS;
+	}
 	q = malloc(sizeof(*q) + len + tail_len);
 	if (!q)
 		return -ENOMEM;
@@ -241,6 +301,11 @@ int worker_send(struct worker *w, uint16_t type, const void *payload, size_t len
 pid_t worker_pid(const struct worker *w)
 {
 	return w ? w->pid : 0;
+}
+
+uint64_t worker_start_time(const struct worker *w)
+{
+	return w ? w->start_time : 0;
 }
 
 void worker_stop(struct worker *w)

@@ -22,11 +22,19 @@ typedef void (*worker_handler)(void *arg, struct record *record);
 /* Starts one; records may be sent at once. */
 int worker_new(struct broker *b, worker_handler handler, void *arg, struct worker **ret);
 
+/*
+ * Take up one that an earlier broker left: `sock` (taken over on success) is connected to it, pid and
+ * start time are what that broker wrote down. -ESRCH: it has ended.
+ */
+int worker_adopt(struct broker *b, int sock, pid_t pid, uint64_t start_time, worker_handler handler,
+                 void *arg, struct worker **ret);
+
 /* 0, or -errno; fds are duplicated if the record has to wait. */
 int worker_send(struct worker *w, uint16_t type, const void *payload, size_t len, const void *tail,
                 size_t tail_len, const int *fds, size_t nfds);
 
-pid_t worker_pid(const struct worker *w); /* 0 until it runs */
+pid_t worker_pid(const struct worker *w);           /* 0 until it runs */
+uint64_t worker_start_time(const struct worker *w); /* with the pid, one process */
 
 /* End it (SIGKILL through its pidfd) and free; no handler is called. NULL is fine. */
 void worker_stop(struct worker *w);

@@ -10,16 +10,20 @@
 #include "coffer/log.h"
 #include "flow/identity.h"
 #include "flow/inspection.h"
-#include "flow/report.h"
 #include "server/config.h"
+#include "server/refusals.h"
 
 /* connections taken in one turn of the loop, so that others have theirs */
 #define BACKLOG_BATCH 32
 
+/* Before a door that ran out of descriptors is opened again. */
+#define REST_USEC 100000
+
 struct workload {
 	struct broker *b;
 	int listen_fd;
-	sd_event_source *source;
+	sd_event_source *source, *rest_timer;
+	struct refusals *refusals;
 	uint64_t next_id;
 };
 
@@ -40,7 +44,8 @@ static void waiting_free(struct waiting *w)
 
 static void refuse(struct waiting *w, const char *why)
 {
-	report_refused_peer(w->b, &w->peer, why);
+	if (w->b->workload)
+		refusals_add(w->b->workload->refusals, &w->peer, why);
 	waiting_free(w);
 }
 
@@ -53,13 +58,13 @@ static void hand_over(struct container *c, struct waiting *w)
 		.gid = w->peer.gid,
 		.pid = w->peer.pid,
 	};
+	const int fds[] = { w->sock, w->peer.pidfd };
 
 	if (!peer_alive(&w->peer)) {
 		refuse(w, "the process that connected has ended");
 		return;
 	}
-	if (worker_send(c->worker, WR_CONNECTION, &record, sizeof(record), NULL, 0, &w->sock, 1) <
-	    0)
+	if (worker_send(c->worker, WR_CONNECTION, &record, sizeof(record), NULL, 0, fds, 2) < 0)
 		refuse(w, "its container's worker does not take it");
 	else
 		waiting_free(w);
@@ -139,6 +144,7 @@ static void place(struct workload *door, struct waiting *w)
 			.how = INSPECT_PID,
 			.pid = w->peer.pid,
 			.running = true,
+			.peer = true,
 			.done = on_inspected,
 			.arg = w,
 		};
@@ -146,6 +152,23 @@ static void place(struct workload *door, struct waiting *w)
 		if (inspection_start(set, &request, &e) < 0)
 			refuse(w, e.text);
 	}
+}
+
+static int on_rested(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct workload *door = arg;
+
+	sd_event_source_set_enabled(door->source, SD_EVENT_ON);
+	return 0;
+}
+
+/* No descriptor is to be had: the socket would stay readable, and the loop would spin. */
+static void rest(struct workload *door)
+{
+	door->rest_timer = sd_event_source_disable_unref(door->rest_timer);
+	if (sd_event_add_time_relative(door->b->event, &door->rest_timer, CLOCK_MONOTONIC,
+	                               REST_USEC, 0, on_rested, door) >= 0)
+		sd_event_source_set_enabled(door->source, SD_EVENT_OFF);
 }
 
 static int on_connection(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -157,6 +180,9 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 		struct waiting *w;
 		struct err e;
 
+		if (sock < 0 &&
+		    (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+			rest(door);
 		if (sock < 0)
 			return 0;
 		w = calloc(1, sizeof(*w));
@@ -184,6 +210,11 @@ int workload_new(struct broker *b, int listen_fd, struct workload **ret, struct 
 	}
 	w->b = b;
 	w->listen_fd = listen_fd;
+	w->refusals = refusals_new(b, "workload.refused");
+	if (!w->refusals) {
+		workload_free(w);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
 	result = sd_event_add_io(b->event, &w->source, listen_fd, EPOLLIN, on_connection, w);
 	if (result < 0) {
 		workload_free(w);
@@ -198,6 +229,8 @@ void workload_free(struct workload *w)
 	if (!w)
 		return;
 	sd_event_source_disable_unref(w->source);
+	sd_event_source_disable_unref(w->rest_timer);
+	refusals_free(w->refusals);
 	fd_close(w->listen_fd);
 	free(w);
 }
@@ -223,7 +256,7 @@ void workload_attach_asked(struct container *c, uint64_t id)
 		serving_attach_result(c, id, 0, c->folder);
 		return;
 	}
-	if (c->mount == MOUNT_DETACHED) {
+	if (c->mount == MOUNT_DETACHED || c->flow == FLOW_DETACHING) {
 		serving_attach_result(c, id, -EPERM,
 		                      "detached by the operator, until `coffer attach`");
 		return;
@@ -242,5 +275,6 @@ void workload_attach_asked(struct container *c, uint64_t id)
 	c->explicit = true;
 	if (c->mount != MOUNT_MAKING)
 		c->mount = MOUNT_NONE;
+	registry_save(c);
 	container_step(c);
 }

@@ -48,7 +48,11 @@ int change_record(struct broker *b, struct call *call, const char *event, json_t
 {
 	int r = change_add(b, call, event, fields, e);
 
-	return r < 0 ? r : change_flush(b, e);
+	if (r == 0)
+		r = change_flush(b, e);
+	if (r < 0) /* it stands all the same: containers show it */
+		(void)containers_refresh(b->containers, NULL, NULL);
+	return r;
 }
 
 static void settled(void *arg, const char *const *lagging, size_t count)

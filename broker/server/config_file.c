@@ -156,6 +156,9 @@ static int read_wait_label(struct config_wait *w, const json_t *entry, struct er
 
 	if (r < 0 || !label)
 		return r;
+	r = check_text("label", label, false, e);
+	if (r < 0)
+		return r;
 	equals = strchr(label, '=');
 	if (!equals || equals == label)
 		return err_set(e, -EINVAL, "\"label\" must look like \"key=value\"");
@@ -170,11 +173,9 @@ static int read_wait_entry(struct config_wait *w, const json_t *entry, struct er
 		"runtime", "container", "image", "unit", "label", NULL
 	};
 	char **const slots[] = { &w->runtime, &w->container, &w->image, &w->unit };
-	int r;
+	int r = json_is_object(entry) ? json_only_keys(entry, known, e)
+	                              : err_set(e, -EINVAL, "each must be an object");
 
-	if (!json_is_object(entry) || json_object_size(entry) == 0)
-		return err_set(e, -EINVAL, "each must be an object with at least one condition");
-	r = json_only_keys(entry, known, e);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(slots); i++) {
 		const char *text = NULL;
 
@@ -184,7 +185,12 @@ static int read_wait_entry(struct config_wait *w, const json_t *entry, struct er
 		if (r == 0 && text)
 			r = config_set(slots[i], text);
 	}
-	return r < 0 ? r : read_wait_label(w, entry, e);
+	if (r == 0)
+		r = read_wait_label(w, entry, e);
+	/* A field that is null is none. Without any, every container would wait. */
+	if (r == 0 && !w->runtime && !w->container && !w->image && !w->unit && !w->label_key)
+		return err_set(e, -EINVAL, "each must have at least one condition");
+	return r;
 }
 
 static int read_wait(struct config *c, const json_t *object, struct err *e)

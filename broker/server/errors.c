@@ -25,12 +25,13 @@ static const struct {
 	{ -EACCES, "Denied", NULL },
 	{ -ENOKEY, "Sealed", NULL },
 	{ -EKEYREJECTED, "WrongKey", NULL },
-	{ -ESTALE, "Rollback", NULL },
+	{ -ESTALE, "RolledBack", NULL },
 	{ -EBADMSG, "Damaged", NULL },
 	{ -EPROTONOSUPPORT, "Damaged", NULL },
 	{ -ENOSPC, "NoSpace", NULL },
 	{ -EDQUOT, "NoSpace", NULL },
 	{ -EBUSY, "Busy", NULL },
+	{ -ECONNABORTED, "AttachFailed", NULL },
 };
 
 const char *errors_name(int code, enum vault_state state)

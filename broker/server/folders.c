@@ -68,6 +68,7 @@ int folders_make_runtime(int runtime_fd, const char *path, struct err *e)
 		{ FOLDER_WORKLOAD, 0755 },
 		{ FOLDER_CONTAINERS, 0700 },
 		{ FOLDER_PENDING, 0700 },
+		{ FOLDER_WORKERS, 0700 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -13,6 +13,7 @@
 #define FOLDER_WORKLOAD "workload"
 #define FOLDER_CONTAINERS "containers"
 #define FOLDER_PENDING "pending"
+#define FOLDER_WORKERS "workers" /* sockets of workers, for the next broker */
 
 /*
  * The folder at `path` as a descriptor, made with `mode` if it is not there (its parent must be).

@@ -230,14 +230,10 @@ int lifecycle_unseal_keyfile(struct broker *b, const char *path, struct err *e)
 
 int lifecycle_may_change(struct broker *b, struct err *e)
 {
-	int r;
+	int r = vault_need_unsealed(b->vault, e);
 
-	if (vault_state(b->vault) == VAULT_UNINITIALISED)
-		return err_set(e, -ENOKEY, "there is no store yet; run coffer init");
-	if (vault_state(b->vault) == VAULT_SEALED)
-		return err_set(e, -ENOKEY, "the store is sealed; run coffer unseal");
-	if (!audit_pump_trouble(b->audit_pump))
-		return 0;
+	if (r < 0 || !audit_pump_trouble(b->audit_pump))
+		return r;
 	/* It may be over by now. */
 	r = audit_pump_flush(b->audit_pump, e);
 	if (r < 0)

@@ -34,9 +34,8 @@ const struct method operator_methods[] = {
 	{ "Detach", WHO_ROOT, NAMES("container"), false, method_detach },
 	{ "Attachments", WHO_GROUP, NAMES(), false, method_attachments },
 	{ "Explain", WHO_GROUP, NAMES("container", "pid"), false, method_explain },
-	{ "Register", WHO_ROOT, NAMES("id", "pid", "bundle", "annotations"), false,
-	  method_register },
-	{ "Unregister", WHO_ROOT, NAMES("id", "pid", "bundle"), false, method_unregister },
+	{ "Register", WHO_ROOT, NAMES("id", "pid", "bundle"), false, method_register },
+	{ "Unregister", WHO_ROOT, NAMES("id", "bundle"), false, method_unregister },
 
 	{ "Audit", WHO_GROUP, NAMES("follow"), true, method_audit },
 	{ "AuditFiles", WHO_GROUP, NAMES(), false, method_audit_files },

@@ -191,9 +191,10 @@ int method_grants(struct broker *b, struct call *call, json_t *parameters, struc
 	uint64_t after = 0;
 	bool last = false;
 	json_t *reply;
+	int r = vault_need_unsealed(b->vault, e);
 
-	if (vault_state(b->vault) != VAULT_UNSEALED)
-		return err_set(e, -ENOKEY, "the store is sealed; run coffer unseal");
+	if (r < 0)
+		return r;
 	if (call_wants_more(call)) {
 		l = calloc(1, sizeof(*l));
 		if (!l)

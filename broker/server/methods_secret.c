@@ -7,6 +7,7 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/times.h"
+#include "flow/containers.h"
 #include "server/audit_pump.h"
 #include "server/change.h"
 #include "server/lifecycle.h"
@@ -278,8 +279,9 @@ int method_list(struct broker *b, struct call *call, json_t *parameters, struct 
 
 	if (r < 0)
 		return r;
-	if (vault_state(b->vault) != VAULT_UNSEALED)
-		return err_set(e, -ENOKEY, "the store is sealed; run coffer unseal");
+	r = vault_need_unsealed(b->vault, e);
+	if (r < 0)
+		return r;
 	if (call_wants_more(call))
 		return list_in_pages(b, call, prefix, e);
 	r = make_page(b, prefix, &page, e);
@@ -356,6 +358,8 @@ int method_remove(struct broker *b, struct call *call, json_t *parameters, struc
 		r = read_name(call, parameters, &name, e);
 	if (r == 0)
 		r = vault_remove(b->vault, name, e);
+	if (r == 0)
+		containers_withdraw(b->containers, name);
 	if (r == 0)
 		r = change_record(b, call, "rm", json_pack("{s:s}", "name", name), e);
 	return r < 0 ? r : change_settle(b, call, json_object(), e);

@@ -17,6 +17,7 @@ struct refusal {
 /* The last row is everybody's once the others are taken. */
 struct refusals {
 	struct broker *b;
+	const char *event; /* of the audit log */
 	sd_event_source *timer;
 	struct refusal row[REFUSALS_MAX + 1];
 };
@@ -30,7 +31,7 @@ static void record(struct refusals *r, const struct refusal *f, uint64_t count)
 	if (fields && count > 1)
 		json_object_set_new(fields, "count", json_integer((json_int_t)count));
 	/* A log that takes no more says so by itself; the peer is refused all the same. */
-	(void)audit_add(r->b->audit, "denied", fields);
+	(void)audit_add(r->b->audit, r->event, fields);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
@@ -57,13 +58,14 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-struct refusals *refusals_new(struct broker *b)
+struct refusals *refusals_new(struct broker *b, const char *event)
 {
 	struct refusals *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->b = b;
+	r->event = event;
 	if (sd_event_add_time_relative(b->event, &r->timer, CLOCK_BOOTTIME, REFUSALS_FOLD_US, 0,
 	                               on_timer, r) < 0 ||
 	    sd_event_source_set_enabled(r->timer, SD_EVENT_OFF) < 0) {

@@ -16,7 +16,8 @@
 #define REFUSALS_FOLD_US (1000 * 1000)
 
 struct refusals;
-struct refusals *refusals_new(struct broker *b);
+/* `event`: the records' name in the audit log; not copied. */
+struct refusals *refusals_new(struct broker *b, const char *event);
 void refusals_free(struct refusals *r); /* records what is still folded */
 
 /* `peer` may be half known: pid, uid and cgroup as far as they are. */

@@ -88,7 +88,7 @@ static int may_enter(struct server *s, int fd, const struct peer *peer, bool *re
 
 	if (r < 0)
 		return r;
-	if (!peer->cgroup_root && containers_has_cgroup(s->b->containers, peer->cgroup_id))
+	if (!peer->cgroup_root && containers_hold(s->b->containers, peer))
 		return err_set(e, -EACCES, "process %d is in a container's cgroup", peer->pid);
 	if (peer->uid == 0) {
 		*ret_root = true;
@@ -213,7 +213,7 @@ int server_new(struct broker *b, int listen_fd, struct server **ret, struct err 
 	r = set_nonblocking(listen_fd, e);
 	if (r == 0)
 		r = peer_home_read(&s->home, e);
-	s->refusals = r == 0 ? refusals_new(b) : NULL;
+	s->refusals = r == 0 ? refusals_new(b, "denied") : NULL;
 	if (r == 0)
 		r = s->refusals ? add_sources(s, e) : err_set(e, -ENOMEM, "out of memory");
 	if (r < 0) {

@@ -41,8 +41,6 @@ struct vault {
 /* Key of the header and of the root record. */
 void vault_single_key(enum store_class class, unsigned char key[STORE_KEY_LEN]);
 
-/* 0, or -ENOKEY with a sentence. */
-int vault_need_unsealed(const struct vault *v, struct err *e);
 /* A secret that is there: 0, or -ENOKEY or -ENOENT with a sentence. */
 int vault_need_secret(const struct vault *v, const char *name, struct entry **ret, struct err *e);
 

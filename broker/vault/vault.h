@@ -112,6 +112,9 @@ void vault_seal(struct vault *v);
  * most 4 KiB). */
 int vault_keyfile_key(const struct secret *content, struct secret **ret, struct err *e);
 
+/* 0, or -ENOKEY with a sentence that says whether there is nothing yet or it is sealed. */
+int vault_need_unsealed(const struct vault *v, struct err *e);
+
 uint64_t vault_epoch(const struct vault *v);
 uint64_t vault_count(const struct vault *v); /* secrets, not documents; 0 while sealed */
 

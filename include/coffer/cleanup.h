@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SCOPED(destructor) __attribute__((cleanup(destructor)))
@@ -51,8 +52,12 @@ static inline void fd_close_ptr(int *fd)
 }
 
 /* For `char *`, `void *` and arrays: SCOPED(free_ptr). */
-static inline void free_ptr(void *p)
+static inline void free_ptr(void *variable)
 {
-	free(*(void **)p);
-	*(void **)p = NULL;
+	void *p;
+
+	/* The variable has a pointer type of its own; its bytes are a pointer's all the same. */
+	memcpy(&p, variable, sizeof(p));
+	free(p);
+	memset(variable, 0, sizeof(p));
 }

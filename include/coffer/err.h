@@ -21,7 +21,7 @@ struct err {
  */
 int err_set(struct err *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Put context in front of what is there ("cannot open the store: " + old text). Returns `code`. */
+/* Put context in front of what is there: "cannot open the store" + ": " + old text. Returns `code`. */
 int err_prefix(struct err *e, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -21,8 +21,19 @@
  *	ATTACH_RESULT                  ───►
  *	CALLERS (cgroup ids)           ───► from now on callers are told apart by cgroup
  *	                               ◄─── RELEASED    nobody can reach this node; it is wiped
+ *	KEEP (read-write clone)        ───► held for the next broker
  *	PING                           ───►
  *	                               ◄─── PONG
+ *
+ * When its broker is gone the worker listens on the socket that came with HELLO. It is bound in a
+ * folder that only root can reach; a peer that is not root is dropped. On a new channel:
+ *
+ *	ADOPT                          ───►
+ *	                               ◄─── ESCROW (shared memory, eventfd, /dev/fuse, clone)
+ *
+ * and everything goes on as before. The next broker knows the tree from its predecessor's notes;
+ * ESCROW tells how far the change under way has come: a change that was staged but not prepared is
+ * dropped by the worker, and told again.
  *
  * Every answer carries the serial of its question. An unknown or unexpected record ends the sender.
  * The channel's end (broker gone): the worker goes on serving its mount.
@@ -78,6 +89,9 @@ enum worker_record {
 	WR_PING,
 	WR_PONG,
 	WR_CALLERS,
+	WR_KEEP,
+	WR_ADOPT,
+	WR_ESCROW,
 };
 
 enum worker_flag {
@@ -161,7 +175,10 @@ struct wr_deny {
 	uint64_t node;
 };
 
-/* CONNECTION: one descriptor: the connected socket, no byte read. Already identified. */
+/*
+ * CONNECTION: the connected socket, no byte read and already identified, and a pidfd of the process
+ * that connected: once it is dead the socket may be in anybody's hands and is answered no more.
+ */
 struct wr_connection {
 	uint64_t id;
 	uint32_t uid, gid; /* host side */
@@ -186,6 +203,28 @@ struct wr_released {
 struct wr_callers {
 	uint32_t count;
 	uint64_t cgroups[WORKER_CGROUPS_MAX];
+};
+
+/* HELLO may carry a third descriptor: the listening socket for the next broker. */
+
+/* KEEP: one descriptor: the read-write clone of the mount */
+
+/* ADOPT: the first record of a new broker. Its layout never changes. */
+struct wr_adopt {
+	uint32_t proto; /* the broker's WORKER_PROTO */
+	uint32_t reserved;
+};
+
+/*
+ * ESCROW: the answer. Its layout never changes. Descriptors: shared memory, eventfd; then, if
+ * `mounted`, /dev/fuse and the clone. A broker that speaks another WORKER_PROTO replaces the worker
+ * by one of its own on these descriptors.
+ */
+struct wr_escrow {
+	uint32_t proto;       /* the worker's WORKER_PROTO */
+	uint32_t mounted;     /* 0 or 1 */
+	uint8_t prepared[16]; /* token of the change that is prepared now, else zeros */
+	uint8_t finished[16]; /* token of the last that was finished, else zeros */
 };
 
 #define WORKER_SHARED_MAGIC 0x434f4646524d454dULL

@@ -25,7 +25,7 @@ static const struct {
 	{ "garbage", cmd_garbage, 2, "SOCKET ROUNDS: noise" },
 	{ "reuse", cmd_reuse, 7, "MODE SOCKET BROKER ATTACKER VICTIM CGROUP2 PATH (host)" },
 	{ "respawn", cmd_respawn, 2, "SOCKET PATH: ask, the asker's pid being another process" },
-	{ "writes", cmd_writes, 2, "FOLDER NAME: every call that would change something" },
+	{ "writes", cmd_writes, 3, "FOLDER NAME NAME: every call that would change something" },
 	{ "handles", cmd_handles, 2, "FILE LAST: open files by inode number" },
 	{ "nested", cmd_nested, 3, "SOCKET FILE FOLDER: from new user, mount and pid namespaces" },
 	{ "swap", cmd_swap, 2, "A B: exchange the two names for ever" },

@@ -13,7 +13,8 @@ OWN_VALUE="attacker's value $TAG"
 
 # A container of the victim's with its secret, and one of the attacker's granted.
 duel() {
-	unsealed_broker
+	[[ -n $broker_pid ]] || start_broker
+	coffer init --keyfile "$D/key" >/dev/null
 	mkdir -m 1777 "$D/shared"
 	put victim-secret "$VICTIM_VALUE"
 	put own-secret "$OWN_VALUE"
@@ -45,6 +46,26 @@ got() { # PATTERN: a line of what the last command printed matches (extended)
 
 never() { # PATTERN: no line does
 	! grep -qE -- "$1" "$D/out" || fail "'$1' in: $(grep -E -- "$1" "$D/out" | head -c 4000)"
+}
+
+# A command that goes on until it is told to end, by a q on its input.
+declare -A begun_in begun_out
+begin() { # NAME COMMAND...: returns with its first line in $line
+	local fifo=$D/begun.$1 in out
+	mkfifo "$fifo"
+	exec {out}< <(exec "${@:2}" <"$fifo" 2>&1)
+	exec {in}>"$fifo"
+	begun_in[$1]=$in begun_out[$1]=$out
+	read -r -t 60 -u "$out" line || fail "'${*:2}' says nothing"
+	rm "$fifo"
+}
+
+end() { # NAME: the rest of what it says is in $D/out
+	local in=${begun_in[$1]} out=${begun_out[$1]}
+	printf q >&"$in"
+	exec {in}>&-
+	cat <&"$out" >"$D/out"
+	exec {out}<&-
 }
 
 # Neither as it is nor as the API would send it.

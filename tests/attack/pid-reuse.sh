@@ -69,4 +69,5 @@ got '^other-secret .*NotFound'
 got '^victim-secret .*NotFound'
 audit_lacks api.get '.container == "other"'
 got '^after closed$'
+await_audit api.refused '.container == "attacker" and .result == "ESRCH"'
 all_is_well

@@ -4,7 +4,6 @@
  * configuration), it reads who it is to serve. For a container named rogue-MODE it does what MODE
  * says; for all others it becomes the real worker, which lies beside it as "real".
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -145,12 +144,11 @@ static void find(const char *what, bool got)
 /* Without its sandbox: what the user alone may reach. */
 static void search(const char *folder)
 {
-	char path[PATH_MAX], text[PATH_MAX];
-	static const char *const files[] = { "state/store.db",    "state/coffer.db",
-		                             "state/clock",       "key",
-		                             "run/operator.sock", "state/audit/log.jsonl" };
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
+	char path[PATH_MAX];
+	static const char *const files[] = { "state/store.db", "state/audit/log.jsonl", "key",
+		                             "run/operator.sock" };
+	FILE *targets;
+	int pid;
 
 	snprintf(path, sizeof(path), "%s/finds", folder);
 	finds = fopen(path, "ae");
@@ -160,27 +158,17 @@ static void search(const char *folder)
 		snprintf(path, sizeof(path), "%s/../%s", folder, files[i]);
 		find(files[i], open(path, O_RDONLY | O_CLOEXEC) >= 0);
 	}
-	while (proc && (entry = readdir(proc))) {
-		pid_t pid = atoi(entry->d_name);
-
-		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		text[0] = '\0';
-		if (pid > 1 && pid != getpid()) {
-			FILE *comm = fopen(path, "re");
-
-			if (comm && !fgets(text, sizeof(text), comm))
-				text[0] = '\0';
-			if (comm)
-				fclose(comm);
-		}
-		if (strncmp(text, "coffer", 6) != 0)
-			continue;
+	snprintf(path, sizeof(path), "%s/targets", folder);
+	targets = fopen(path, "re");
+	while (targets && fscanf(targets, "%d", &pid) == 1) {
 		snprintf(path, sizeof(path), "/proc/%d/mem", pid);
 		find("mem", open(path, O_RDONLY | O_CLOEXEC) >= 0);
 		find("ptrace", ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0);
 		snprintf(path, sizeof(path), "/proc/%d/fd/3", pid);
 		find("fd", open(path, O_RDONLY | O_CLOEXEC) >= 0);
 	}
+	if (targets)
+		fclose(targets);
 	fprintf(finds, "searched\n");
 	fclose(finds);
 }
@@ -225,10 +213,24 @@ static bool peek_name(char *name, size_t size)
 	return true;
 }
 
+/* So that the scenario knows that it was us. */
+static void note(const char *folder, const char *name)
+{
+	char path[PATH_MAX + 8];
+	FILE *log;
+
+	snprintf(path, sizeof(path), "%s/ran", folder);
+	log = fopen(path, "ae");
+	if (!log)
+		return;
+	fprintf(log, "%s %d\n", name, getpid());
+	fclose(log);
+}
+
 static int take_hello(void)
 {
 	record = malloc(sizeof(*record));
-	if (!record || record_recv(WORKER_CHANNEL_FD, record) != 1 || record->nfds != 2)
+	if (!record || record_recv(WORKER_CHANNEL_FD, record) != 1 || record->nfds < 2)
 		return -1;
 	shared = mmap(NULL, sizeof(*shared) + ring_size(), PROT_READ | PROT_WRITE, MAP_SHARED,
 	              record->fds[0], 0);
@@ -251,14 +253,16 @@ int main(void)
 		if (strcmp(modes[i].name, name) == 0) {
 			if (take_hello() < 0)
 				return 1;
+			note(folder, name);
 			if (modes[i].run)
 				modes[i].run();
 			else
 				search(folder);
-			/* Then it waits to be ended. */
-			while (record_recv(WORKER_CHANNEL_FD, record) == 1)
+			/* Then it waits to be ended; what has found or told all ends by itself. */
+			while (modes[i].run && modes[i].run != lies &&
+			       record_recv(WORKER_CHANNEL_FD, record) == 1)
 				record_close_fds(record);
-			return 1;
+			_exit(1); /* with all it holds: no leak to be told of */
 		}
 	snprintf(real, sizeof(real), "%s/real", folder);
 	execve(real, argv, environment);

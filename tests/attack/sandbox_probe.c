@@ -240,12 +240,13 @@ static void report(const char *name, int status)
 
 int main(void)
 {
-	int pair[2], status;
+	int pair[2], peer, status;
 	struct err e;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parent = getpid();
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0 || dup2(pair[1], CHANNEL) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0 ||
+	    (peer = fcntl(pair[0], F_DUPFD, CHANNEL + 10)) < 0 || dup2(pair[1], CHANNEL) < 0)
 		return 1;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		pid_t pid = fork();

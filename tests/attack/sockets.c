@@ -246,7 +246,7 @@ int cmd_move(int argc, char **argv)
 	return 0;
 }
 
-/* Held until our input ends; then says how many the broker has ended meanwhile. */
+/* Held until our input ends, or says q; then says how many the broker has ended meanwhile. */
 int cmd_slow(int argc, char **argv)
 {
 	static const char half[] = "{\"method\":\"io.coffer.";
@@ -267,13 +267,13 @@ int cmd_slow(int argc, char **argv)
 	}
 	printf("open %d\n", open);
 	fflush(stdout);
-	while (read(STDIN_FILENO, &byte, 1) > 0)
+	while (read(STDIN_FILENO, &byte, 1) > 0 && byte != 'q')
 		for (int i = 0; i < count;
 		     i++) /* one byte more on each, for each line of our input */
 			(void)!send(fds[i], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	for (int i = 0; i < count; i++)
-		if (recv(fds[i], &byte, 1, MSG_DONTWAIT) == 0 || errno != EAGAIN)
-			ended++;
+		if (recv(fds[i], &byte, 1, MSG_DONTWAIT) >= 0 || errno != EAGAIN)
+			ended++; /* with an answer, or without */
 	printf("ended %d\n", ended);
 	return 0;
 }

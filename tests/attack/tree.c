@@ -27,8 +27,8 @@
 
 /* ---- every call that would change something ---- */
 
-static int dir;          /* the folder */
-static const char *name; /* a file in it */
+static int dir;                  /* the folder */
+static const char *name, *other; /* two files in it */
 
 static int opened(int fd)
 {
@@ -236,7 +236,7 @@ static int try_rename_to_staging(void)
 
 static int try_exchange(void)
 {
-	return (int)syscall(SYS_renameat2, dir, name, dir, name, RENAME_EXCHANGE);
+	return (int)syscall(SYS_renameat2, dir, name, dir, other, RENAME_EXCHANGE);
 }
 
 static int try_whiteout(void)
@@ -289,6 +289,7 @@ int cmd_writes(int argc, char **argv)
 {
 	dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	name = argv[2];
+	other = argv[3];
 	if (dir < 0)
 		die_errno(argv[1]);
 	for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++)
@@ -485,5 +486,7 @@ int cmd_fill(int argc, char **argv)
 	(void)!read(STDIN_FILENO, &byte, 1);
 	signal(SIGTERM, SIG_IGN);
 	kill(0, SIGTERM);
+	while (wait(NULL) > 0) /* or the container's first process gets them, and need not reap */
+		;
 	return 0;
 }

@@ -6,6 +6,8 @@
 
 duel
 container victim
+put own-other other
+succeeds coffer grant own-other --container attacker
 armed attacker --writable --jq "$(capable CAP_SYS_ADMIN CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_MKNOD CAP_DAC_OVERRIDE \
 	CAP_LINUX_IMMUTABLE)"
 picture() {
@@ -18,7 +20,7 @@ unchanged() {
 }
 
 # 17: as it is mounted.
-attack attacker writes /run/secrets own-secret
+attack attacker writes /run/secrets own-secret own-other
 never SUCCEEDED
 unchanged
 
@@ -26,7 +28,7 @@ unchanged
 succeeds in_container attacker mount -o remount,bind,rw,suid,dev,exec /run/secrets
 run in_container attacker grep ' /run/secrets ' /proc/self/mountinfo
 got ' /run/secrets rw'
-attack attacker writes /run/secrets own-secret
+attack attacker writes /run/secrets own-secret own-other
 never SUCCEEDED
 unchanged
 for call in open create mknod mkdir symlink link rename unlink setattr setxattr tmpfile; do

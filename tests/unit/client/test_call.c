@@ -144,7 +144,7 @@ START_TEST(errors_become_their_errno_and_the_brokers_sentence)
 		{ "Conflict", -EAGAIN },       { "Invalid", -EINVAL },
 		{ "Denied", -EPERM },          { "Sealed", -ENOKEY },
 		{ "Uninitialised", -ENODATA }, { "WrongKey", -EKEYREJECTED },
-		{ "Rollback", -ESTALE },       { "Damaged", -EBADMSG },
+		{ "RolledBack", -ESTALE },     { "Damaged", -EBADMSG },
 		{ "NoSpace", -ENOSPC },        { "Busy", -EBUSY },
 		{ "AttachFailed", -ECHILD },   { "Internal", -EREMOTEIO },
 	};

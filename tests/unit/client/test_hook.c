@@ -118,8 +118,8 @@ START_TEST(registered_container_starts)
 	asked = fake_log(dir);
 	snprintf(expected, sizeof(expected),
 	         "{\"method\":\"io.coffer.operator.Register\",\"parameters\":{\"id\":\"web\","
-	         "\"pid\":%d,\"bundle\":\"%s\",\"annotations\":{\"app\":\"payments\"}}}\n",
-	         getpid(), top);
+	         "\"bundle\":\"%s\",\"pid\":%d}}\n",
+	         top, getpid());
 	ck_assert_str_eq(asked, expected);
 	ck_assert_ptr_null(pending());
 	free(asked);

@@ -28,7 +28,7 @@ START_TEST(context_goes_in_front)
 	struct err e = { 0 };
 
 	err_set(&e, -ENOENT, "no file");
-	ck_assert_int_eq(err_prefix(&e, -ENOENT, "cannot open %s: ", "it"), -ENOENT);
+	ck_assert_int_eq(err_prefix(&e, -ENOENT, "cannot open %s", "it"), -ENOENT);
 	ck_assert_str_eq(e.text, "cannot open it: no file");
 }
 END_TEST
@@ -63,7 +63,7 @@ START_TEST(longer_text_is_cut_within_the_array)
 	big[sizeof(big) - 1] = '\0';
 	err_set(&e, -EIO, "%s", big);
 	ck_assert_uint_eq(strlen(e.text), ERR_TEXT_MAX - 1);
-	err_prefix(&e, -EIO, "front: ");
+	err_prefix(&e, -EIO, "front");
 	ck_assert_uint_eq(strlen(e.text), ERR_TEXT_MAX - 1);
 	ck_assert(strncmp(e.text, "front: xxx", 10) == 0);
 	err_errno(&e, -EIO, "%s", big);

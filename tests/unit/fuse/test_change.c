@@ -114,6 +114,38 @@ START_TEST(removals_and_folders_are_made_once_and_answer_twice)
 }
 END_TEST
 
+START_TEST(a_file_becomes_a_folder_and_a_folder_a_file)
+{
+	struct tree_node *made = NULL;
+
+	add(10, NODE_DIR, "a", 0);
+	add(11, NODE_FILE, "in", 0);
+	add(12, NODE_FILE, "d", 0);
+	ck_assert_int_eq(stage(STAGE_MKDIR, 10, 1, "a"), -EINVAL); /* the file is still to stay */
+	ck_assert_int_eq(stage(STAGE_PUT, 12, 1, "d"), -EINVAL);
+	ck_assert_int_eq(stage(STAGE_UNLINK, 2, 1, "a"), 0);
+	ck_assert_int_eq(stage(STAGE_UNLINK, 4, 3, "x"), 0);
+	ck_assert_int_eq(stage(STAGE_RMDIR, 3, 1, "d"), 0);
+	ck_assert_int_eq(stage(STAGE_MKDIR, 10, 1, "a"), 0);
+	ck_assert_int_eq(stage(STAGE_PUT, 11, 10, "in"), 0);
+	ck_assert_int_eq(stage(STAGE_PUT, 12, 1, "d"), 0);
+	change_prepare(&change, token);
+	ck_assert_int_eq(change_mkdir(&change, tree, 1, "a", &made), -EEXIST);
+	for (int again = 0; again < 2; again++) {
+		ck_assert_int_eq(change_remove(&change, tree, STAGE_UNLINK, 1, "a"), 0);
+		ck_assert_int_eq(change_remove(&change, tree, STAGE_UNLINK, 3, "x"), 0);
+		ck_assert_int_eq(change_remove(&change, tree, STAGE_RMDIR, 1, "d"), 0);
+		ck_assert_int_eq(change_mkdir(&change, tree, 1, "a", &made), 0);
+		ck_assert_uint_eq(made->id, 10);
+		ck_assert_int_eq(change_rename(&change, tree, "11", 10, "in"), 0);
+		ck_assert_int_eq(change_rename(&change, tree, "12", 1, "d"), 0);
+	}
+	ck_assert_int_eq(change_finish(&change, tree), 0);
+	ck_assert_uint_eq(tree_walk(tree, "a/in")->id, 11);
+	ck_assert_uint_eq(tree_walk(tree, "d")->id, 12);
+}
+END_TEST
+
 START_TEST(finish_makes_every_step_that_was_not_seen)
 {
 	add(10, NODE_FILE, "a", 0);
@@ -212,6 +244,7 @@ int main(void)
 	tcase_add_test(t, a_rename_gives_the_name_to_the_new_version_also_the_second_time);
 	tcase_add_test(t, only_announced_steps_are_made);
 	tcase_add_test(t, removals_and_folders_are_made_once_and_answer_twice);
+	tcase_add_test(t, a_file_becomes_a_folder_and_a_folder_a_file);
 	tcase_add_test(t, finish_makes_every_step_that_was_not_seen);
 	tcase_add_test(t, a_dropped_change_leaves_the_tree_and_releases_what_was_to_come);
 	tcase_add_test(t, steps_that_cannot_be_are_refused);

@@ -135,6 +135,20 @@ START_TEST(the_number_of_nodes_is_bounded)
 }
 END_TEST
 
+START_TEST(what_expired_or_was_withdrawn_is_withheld)
+{
+	struct tree_node *n = add(2, NODE_FILE, "a", 1);
+
+	ck_assert(!tree_withheld(n, INT64_MAX));
+	n->expires_ns = 1000;
+	ck_assert(!tree_withheld(n, 999));
+	ck_assert(tree_withheld(n, 1000));
+	n->expires_ns = 0;
+	n->denied = true;
+	ck_assert(tree_withheld(n, 0));
+}
+END_TEST
+
 START_TEST(a_file_lives_while_the_kernel_remembers_it)
 {
 	struct tree_node *n = add(2, NODE_FILE, "a", 1);
@@ -279,6 +293,7 @@ int main(void)
 	tcase_add_test(t, names_lead_to_nodes);
 	tcase_add_test(t, what_cannot_be_is_refused);
 	tcase_add_test(t, the_number_of_nodes_is_bounded);
+	tcase_add_test(t, what_expired_or_was_withdrawn_is_withheld);
 	tcase_add_test(t, a_file_lives_while_the_kernel_remembers_it);
 	tcase_add_test(t, forgetting_does_not_take_a_name_away);
 	tcase_add_test(t, a_folder_goes_when_it_is_empty);

@@ -46,7 +46,7 @@
 #define OTHER_KEY_BASE64 "//////////////////////////////////////////8="
 
 struct shared {
-	_Atomic uint64_t container_cgroup; /* containers_has_cgroup says yes to this */
+	_Atomic uint64_t container_cgroup; /* containers_hold says yes to this */
 	_Atomic bool all_cgroups;          /* … or to all */
 	_Atomic unsigned int refreshes, drains, stops, pending;
 	_Atomic bool lagging; /* containers_refresh reports one container */

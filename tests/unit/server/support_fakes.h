@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "server/peer.h"
 #include "support.h"
 
 struct shared *support_shared;
@@ -15,9 +16,9 @@ size_t containers_count(const struct containers *c)
 	return 0;
 }
 
-bool containers_has_cgroup(struct containers *c, uint64_t cgroup_id)
+bool containers_hold(struct containers *c, const struct peer *peer)
 {
-	return support_shared->all_cgroups || support_shared->container_cgroup == cgroup_id;
+	return support_shared->all_cgroups || support_shared->container_cgroup == peer->cgroup_id;
 }
 
 int containers_refresh(struct containers *c, containers_settled done, void *arg)
@@ -33,6 +34,10 @@ int containers_refresh(struct containers *c, containers_settled done, void *arg)
 void containers_drain(struct containers *c)
 {
 	support_shared->drains++;
+}
+
+void containers_withdraw(struct containers *c, const char *name)
+{
 }
 
 void containers_log_flushed(struct containers *c)
