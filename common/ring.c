@@ -16,7 +16,7 @@
 #include "coffer/ring.h"
 
 #define RING_MAGIC 0x52494e47u /* "RING" */
-#define RING_LAYOUT 1u         /* raised when struct ring or struct ring_record changes */
+#define RING_LAYOUT 2u         /* raised when struct ring or struct ring_record changes */
 
 enum fold_state { FOLD_FREE, FOLD_FILLING, FOLD_FULL, FOLD_ADDING, FOLD_TAKEN };
 
@@ -30,6 +30,10 @@ struct ring {
 	_Atomic uint64_t taken;
 	_Atomic uint64_t gaps_taken, gaps_released;
 	_Atomic uint32_t sleeping;
+	uint32_t
+		last; /* the place that was taken last: a slot of main, or RING_SLOTS + one of fold */
+	uint64_t line[RING_SLOTS +
+	              RING_FOLDS]; /* of the log, by place; 0 not marked, or RING_WAITS */
 	/* states stand together: a look over all of them touches four cache lines */
 	_Alignas(64) _Atomic uint8_t state[RING_FOLDS];
 	struct ring_record fold[RING_FOLDS];
@@ -181,6 +185,13 @@ static bool record_sane(const struct ring_record *r)
 	return r->event >= 1 && r->event <= RING_EVENT_LAST && r->result <= 0 && r->count >= 1;
 }
 
+/* Where the record lay that ring_mark is about to speak of; it has no line yet. */
+static void note_place(struct ring *ring, uint32_t place)
+{
+	ring->line[place] = 0;
+	__atomic_store_n(&ring->last, place, __ATOMIC_RELAXED);
+}
+
 static bool take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)
 {
 	uint64_t released = atomic_load_explicit(&ring->released, memory_order_relaxed);
@@ -195,6 +206,7 @@ static bool take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)
 	}
 	while (taken != head) {
 		copy_slot(ret, &ring->main[taken & (RING_SLOTS - 1)]);
+		note_place(ring, taken & (RING_SLOTS - 1));
 		taken++;
 		atomic_store_explicit(&ring->taken, taken, memory_order_relaxed);
 		if (record_sane(ret))
@@ -220,6 +232,7 @@ static bool take_fold(struct ring *ring, struct ring_record *ret, bool *corrupt)
 			continue;
 		}
 		copy_slot(ret, &ring->fold[i]);
+		note_place(ring, RING_SLOTS + (uint32_t)i);
 		if (record_sane(ret))
 			return true;
 		*corrupt = true;
@@ -237,6 +250,7 @@ static bool take_gaps(struct ring *ring, struct ring_record *ret)
 	if (gaps > UINT32_MAX)
 		gaps = UINT32_MAX;
 	atomic_store_explicit(&ring->gaps_taken, taken + gaps, memory_order_relaxed);
+	__atomic_store_n(&ring->last, UINT32_MAX, __ATOMIC_RELAXED); /* it has no place */
 	memset(ret, 0, sizeof(*ret));
 	ret->count = (uint32_t)gaps;
 	return true;
@@ -264,23 +278,67 @@ static void fold_states(struct ring *ring, uint8_t from, uint8_t to)
 	}
 }
 
+void ring_mark(struct ring *ring, uint64_t line)
+{
+	/* Read once: the producer may write it too. */
+	uint32_t place = __atomic_load_n(&ring->last, __ATOMIC_RELAXED);
+
+	if (place < RING_SLOTS + RING_FOLDS)
+		ring->line[place] = line;
+}
+
+void ring_mark_waiting(struct ring *ring, uint64_t line)
+{
+	for (size_t i = 0; i < RING_SLOTS + RING_FOLDS; i++)
+		if (ring->line[i] == RING_WAITS)
+			ring->line[i] = line;
+}
+
+static bool is_taken(struct ring *ring, size_t fold)
+{
+	return atomic_load_explicit(&ring->state[fold], memory_order_relaxed) == FOLD_TAKEN;
+}
+
 void ring_release(struct ring *ring)
 {
 	uint64_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
+	uint64_t released = atomic_load_explicit(&ring->released, memory_order_relaxed);
 	uint64_t gaps = atomic_load_explicit(&ring->gaps_taken, memory_order_relaxed);
 
-	fold_states(ring, FOLD_TAKEN, FOLD_FREE);
+	for (size_t i = 0; i < RING_FOLDS; i++)
+		if (is_taken(ring, i) && ring->line[RING_SLOTS + i] != RING_WAITS)
+			atomic_store_explicit(&ring->state[i], FOLD_FREE, memory_order_release);
+	/* A hostile producer may have written both; the loop ends within a ring's length all the same. */
+	for (size_t n = 0; n < RING_SLOTS && released != taken; n++, released++)
+		if (ring->line[released & (RING_SLOTS - 1)] == RING_WAITS)
+			break;
 	atomic_store_explicit(&ring->gaps_released, gaps, memory_order_relaxed);
-	atomic_store_explicit(&ring->released, taken, memory_order_release);
+	atomic_store_explicit(&ring->released, released, memory_order_release);
 }
 
-void ring_rewind(struct ring *ring)
+static bool is_logged(const struct ring *ring, size_t place, uint64_t last_line)
 {
+	return ring->line[place] != 0 && ring->line[place] <= last_line;
+}
+
+void ring_rewind(struct ring *ring, uint64_t last_line)
+{
+	uint64_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
 	uint64_t released = atomic_load_explicit(&ring->released, memory_order_relaxed);
 	uint64_t gaps = atomic_load_explicit(&ring->gaps_released, memory_order_relaxed);
 
-	fold_states(ring, FOLD_TAKEN, FOLD_FULL);
+	for (size_t i = 0; i < RING_FOLDS; i++)
+		if (is_taken(ring, i))
+			atomic_store_explicit(
+				&ring->state[i],
+				is_logged(ring, RING_SLOTS + i, last_line) ? FOLD_FREE : FOLD_FULL,
+				memory_order_release);
+	/* Lines were given in the order of taking: what is in the log stands in front. */
+	for (size_t n = 0; n < RING_SLOTS && released != taken; n++, released++)
+		if (!is_logged(ring, released & (RING_SLOTS - 1), last_line))
+			break;
 	atomic_store_explicit(&ring->gaps_taken, gaps, memory_order_relaxed);
+	atomic_store_explicit(&ring->released, released, memory_order_release);
 	atomic_store_explicit(&ring->taken, released, memory_order_relaxed);
 }
 

@@ -168,6 +168,11 @@ uint64_t audit_epoch(const struct audit *a)
 	return a->epoch;
 }
 
+uint64_t audit_lines_found(const struct audit *a)
+{
+	return a->found_seq;
+}
+
 uint64_t audit_lines(const struct audit *a)
 {
 	return a->seq;

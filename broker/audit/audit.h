@@ -56,7 +56,8 @@ size_t audit_backlog(const struct audit *a); /* bytes that wait */
 int audit_set_key(struct audit *a, const struct secret *seed, struct err *e);
 void audit_set_epoch(struct audit *a, uint64_t epoch);
 uint64_t audit_epoch(const struct audit *a); /* as the head last said: the floor for vault_unseal */
-uint64_t audit_lines(const struct audit *a); /* sequence number of the last line */
+uint64_t audit_lines_found(const struct audit *a); /* and of the last that audit_open found */
+uint64_t audit_lines(const struct audit *a);       /* sequence number of the last line */
 
 /* Descriptors (read-only, oldest first) of the retained files; returns how many, at most
  * AUDIT_FILES_MAX + 1. */

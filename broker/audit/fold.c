@@ -334,7 +334,7 @@ int audit_fold_add(struct audit_fold *f, const struct ring_context *context,
 		memcpy(&g.path, &context->path, sizeof(g.path));
 		(*used)++;
 		if (write_group(f, a, &g) == 0)
-			return 0;
+			return 1;
 	}
 	return keep(a, &g, context);
 }

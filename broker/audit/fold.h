@@ -48,8 +48,10 @@ struct audit_fold;
 int audit_fold_new(uint64_t budget, audit_fold_sink sink, void *arg, struct audit_fold **ret);
 void audit_fold_free(struct audit_fold *f); /* what waits is lost: flush before */
 
-/* One record out of a ring (event 0 too, ring_take's count of gaps). 0, or -ENOMEM: then the record
- * is not kept. */
+/*
+ * One record out of a ring (event 0 too, ring_take's count of gaps). 1: it became a line; 0: it waits;
+ * -ENOMEM: it is not kept.
+ */
 int audit_fold_add(struct audit_fold *f, const struct ring_context *context,
                    const struct ring_record *record, int64_t now_ns);
 

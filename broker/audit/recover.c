@@ -170,7 +170,7 @@ static void take_position(struct audit *a, const struct findings *f)
 	uint64_t first = a->files.old_count ? a->files.old[0] : s->first_seq;
 
 	a->files.first = s->first_seq;
-	a->seq = a->written_seq = s->seq;
+	a->seq = a->written_seq = a->found_seq = s->seq;
 	memcpy(a->hash, s->hash, CHAIN_HASH_LEN);
 	memcpy(a->written_hash, s->hash, CHAIN_HASH_LEN);
 	if (f->head_state == HEAD_READ && head_seq(a) > a->seq &&

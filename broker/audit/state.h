@@ -31,6 +31,7 @@ struct audit {
 	uint64_t oldest_seq;
 	uint8_t oldest_previous[CHAIN_HASH_LEN];
 
+	uint64_t found_seq; /* the last line that was there when the log was opened */
 	uint64_t epoch;
 	struct chain_head head; /* as last written or read */
 	bool head_behind;       /* what the file says is no longer so */

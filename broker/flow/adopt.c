@@ -147,6 +147,7 @@ static int on_late(sd_event_source *source, uint64_t usec, void *arg)
 	report_container(c, "worker.hung", "it did not answer a new broker");
 	without_worker(c, true);
 	container_step(c);
+	registry_note_loaded(c->set);
 	return 0;
 }
 
@@ -245,5 +246,6 @@ int adopt_on_worker(struct container *c, struct record *r)
 		mount_failed(c, "its worker could not be taken over from an earlier broker");
 	else
 		greet(c, escrow);
+	registry_note_loaded(c->set);
 	return 0;
 }

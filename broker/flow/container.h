@@ -120,7 +120,8 @@ struct containers {
 	struct inspection *inspections;
 	size_t inspecting, inspecting_peers;
 	char **to_load; /* files of registrations that wait for their turn; NULL-terminated */
-	size_t loaded;
+	size_t loaded, restoring;
+	bool load_noted;
 	bool leaving; /* the broker goes, its mounts stay */
 	sd_event_source *expiry_timer, *watch_timer, *pending_source;
 	int64_t expiry_due_ns;   /* for which it is armed */
@@ -150,6 +151,7 @@ void registry_load(struct containers *set);
 void registry_load_more(struct containers *set); /* some have come through: take the next */
 /* A saved registration came to nothing: dropped, unless it was for want of resources. */
 void registry_give_up(struct containers *set, const json_t *saved, int error);
+void registry_note_loaded(struct containers *set); /* if all has been taken over: says so, once */
 void registry_free(struct containers *set);
 
 /* step.c: bring it towards what it is to see; starts at most one flow. Safe to call at any time. */

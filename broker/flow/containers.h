@@ -18,6 +18,12 @@ void containers_free(struct containers *c);
 size_t containers_count(const struct containers *c);
 
 /*
+ * Whether what an earlier broker left is still being taken over; ready_announce is called when that
+ * is done. NULL is fine.
+ */
+bool containers_loading(const struct containers *c);
+
+/*
  * Whether a peer's cgroup is, or lies in, that of a registered container (for the doors of the
  * operator socket). Services and plain processes of the host, which live in its mount namespace, do
  * not count: an operator's shell may be one.

@@ -9,6 +9,7 @@
  */
 #include <sodium.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "audit/fold.h"
@@ -19,6 +20,8 @@
 #include "server/config.h"
 
 #define DRAIN_USEC 50000
+#define FOLD_USEC \
+	1000000 /* how long counts wait; a container above its budget has a line a second each */
 #define UNWRITTEN_USEC 500000 /* while the log has not been synced (its disk may be full) */
 /* Records in one go: a hostile worker may write without end. */
 #define DRAIN_BATCH (2 * (RING_SLOTS + RING_FOLDS))
@@ -45,31 +48,39 @@ void drain_free(struct containers *set)
 	set->fold = NULL;
 }
 
+/* What is added up becomes lines, and its records need not come again. */
+static void write_folds(struct containers *set)
+{
+	if (audit_fold_flush(set->fold, times_now(), true) < 0)
+		return; /* it waits on */
+	for (struct container *c = set->first; c; c = c->next)
+		if (c->ring)
+			ring_mark_waiting(c->ring, audit_lines(set->b->audit));
+}
+
 static int on_fold_due(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct containers *set = arg;
 
 	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
-	audit_fold_flush(set->fold, times_now(), false);
+	write_folds(set);
 	drain_arm_fold(set);
 	return 0;
 }
 
+/* Counts that wait keep their records' room in the rings: not for long. */
 void drain_arm_fold(struct containers *set)
 {
-	int64_t now = times_now(), due = audit_fold_due(set->fold);
-
-	if (set->fold_timer || due == INT64_MAX)
-		return;
-	sd_event_add_time_relative(set->b->event, &set->fold_timer, CLOCK_BOOTTIME,
-	                           due > now ? (uint64_t)(due - now) / 1000 + 1000 : 1000, 0,
-	                           on_fold_due, set);
+	if (!set->fold_timer && audit_fold_due(set->fold) != INT64_MAX)
+		sd_event_add_time_relative(set->b->event, &set->fold_timer, CLOCK_BOOTTIME,
+		                           FOLD_USEC, 0, on_fold_due, set);
 }
 
 static void take(struct container *c, const struct ring_record *record)
 {
 	struct node *n = record->node ? tree_by_id(&c->tree, record->node) : NULL;
 	const struct subject *s = &c->facts.subject;
+	int result;
 	const struct ring_context context = {
 		.instance = c->instance_text,
 		.container = s->name[0] ? s->name : s->unit,
@@ -81,8 +92,10 @@ static void take(struct container *c, const struct ring_record *record)
 	if (n && record->result == 0 &&
 	    (record->event == RING_OPEN || record->event == RING_API_GET))
 		n->opened_ns = record->time_ns;
-	if (audit_fold_add(c->set->fold, &context, record, times_now()) < 0)
-		log_error("out of memory: an audit record of %s is lost", c->instance_text);
+	result = audit_fold_add(c->set->fold, &context, record, times_now());
+	if (result < 0)
+		log_error("an audit record of %s is lost: %s", c->instance_text, strerror(-result));
+	ring_mark(c->ring, result == 0 ? RING_WAITS : audit_lines(c->set->b->audit));
 }
 
 /* Returns how many were taken. */
@@ -127,7 +140,7 @@ void drain_all(struct containers *set)
 {
 	for (struct container *c = set->first; c; c = c->next)
 		drain(c);
-	audit_fold_flush(set->fold, times_now(), true);
+	write_folds(set);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg);

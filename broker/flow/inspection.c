@@ -54,11 +54,13 @@ static void finish(struct inspection *i, struct container *c, int error, const c
 		log_warn("process %d is not registered: %s", i->request.pid, why);
 	else if (c)
 		container_step(c);
+	set->restoring -= i->request.saved != NULL;
 	if (i->request.saved && error < 0)
 		registry_give_up(set, i->request.saved, error);
 	json_decref(i->request.saved);
 	free(i);
 	registry_load_more(set);
+	registry_note_loaded(set);
 }
 
 static void take_facts(struct inspection *i, struct facts *facts)

@@ -20,6 +20,7 @@ struct operation {
 	bool halfway;
 	int64_t serial; /* of the request to the spawner; 0 once answered */
 	bool killed;
+	unsigned int limit_s;
 	sd_event_source *answers, *death, *limit;
 };
 
@@ -160,6 +161,10 @@ static void on_spawned(void *arg, struct spawned *result)
 		return;
 	}
 	op->pidfd = result->pidfd;
+	/* From here on: what waited for its turn has not been slow. */
+	if (sd_event_add_time_relative(op->b->event, &op->limit, CLOCK_BOOTTIME,
+	                               op->limit_s * 1000000ULL, 0, on_limit, op) < 0)
+		fail(op, -ENOMEM, "no timer can be had");
 }
 
 int operation_start(struct broker *b, const struct operation_request *request,
@@ -175,6 +180,7 @@ int operation_start(struct broker *b, const struct operation_request *request,
 	op->handler = handler;
 	op->arg = arg;
 	op->asked = request->type;
+	op->limit_s = request->limit_s;
 	op->sock = op->pidfd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		free(op);
@@ -186,9 +192,6 @@ int operation_start(struct broker *b, const struct operation_request *request,
 	                     request->tail, request->tail_len, request->fds, request->nfds);
 	if (result >= 0)
 		result = sd_event_add_io(b->event, &op->answers, op->sock, EPOLLIN, on_answer, op);
-	if (result >= 0)
-		result = sd_event_add_time_relative(b->event, &op->limit, CLOCK_BOOTTIME,
-		                                    request->limit_s * 1000000ULL, 0, on_limit, op);
 	if (result >= 0) {
 		op->serial = spawner_ask(b->spawner, AR_SPAWN_ATTACHER, theirs, on_spawned, op);
 		result = op->serial < 0 ? (int)op->serial : 0;

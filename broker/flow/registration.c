@@ -218,4 +218,5 @@ void container_end(struct container *c, const char *why)
 	facts_clear(&c->facts);
 	free(c);
 	settle_check(set);
+	registry_note_loaded(set);
 }

@@ -23,6 +23,7 @@
 #include "flow/inspection.h"
 #include "flow/registry_json.h"
 #include "server/folders.h"
+#include "server/ready.h"
 
 #define LOADING_MAX 64 /* attachers at one time that look at what an earlier broker left */
 #define REGISTRY_FILE_MAX (4 * 1024 * 1024) /* WORKER_NODES_MAX nodes of up to 900 bytes */
@@ -115,7 +116,9 @@ static void load_one(struct containers *set, const char *name)
 	request.saved = object;
 	if (result >= 0)
 		result = inspection_start(set, &request, &why);
-	if (result < 0)
+	if (result >= 0)
+		set->restoring++;
+	else
 		drop(set, name, result, why.text);
 }
 
@@ -123,6 +126,26 @@ void registry_load_more(struct containers *set)
 {
 	while (set->to_load && set->to_load[set->loaded] && set->inspecting < LOADING_MAX)
 		load_one(set, set->to_load[set->loaded++]);
+}
+
+bool containers_loading(const struct containers *set)
+{
+	if (!set)
+		return false;
+	if (set->restoring > 0 || (set->to_load && set->to_load[set->loaded]))
+		return true;
+	for (const struct container *c = set->first; c; c = c->next)
+		if (c->flow == FLOW_ADOPTING)
+			return true;
+	return false;
+}
+
+void registry_note_loaded(struct containers *set)
+{
+	if (set->load_noted || set->leaving || containers_loading(set))
+		return;
+	set->load_noted = true;
+	ready_announce(set->b);
 }
 
 void registry_free(struct containers *set)

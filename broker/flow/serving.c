@@ -81,7 +81,8 @@ int serving_take_shared(struct container *c, int shared_fd, int wake_fd)
 	c->ring = ring_attach(c->shared->ring);
 	if (!c->ring)
 		return -EBADMSG;
-	ring_rewind(c->ring); /* what our predecessor took and did not write comes again */
+	/* What our predecessor took and did not write comes again. */
+	ring_rewind(c->ring, audit_lines_found(c->set->b->audit));
 	return drain_watch(c);
 }
 
@@ -272,6 +273,7 @@ static void on_worker_end(struct container *c)
 		if (c->flow == FLOW_WORKER || c->flow == FLOW_PREPARING ||
 		    c->flow == FLOW_FINISHING || c->flow == FLOW_ADOPTING)
 			container_flow_done(c); /* with the others an attacher has our question */
+		registry_note_loaded(c->set);
 		return;
 	}
 	if (c->crashes <= CRASHES_MAX && serving_start(c, &why) == -ENOKEY)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/spawner.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -15,9 +16,17 @@
 #include "coffer/record.h"
 #include "server/config.h"
 
+/*
+ * Requests that the spawner has at one time. Few enough that neither side's socket ever fills: the
+ * broker must not wait for the spawner, which may be waiting for the broker to take an answer.
+ */
+#define ASKED_MAX 16
+
 struct request {
 	struct request *next;
 	uint64_t serial;
+	uint16_t what;
+	int sock;          /* of one that waits for its turn; -1 once it is with the spawner */
 	spawner_done done; /* NULL: forgotten */
 	void *arg;
 };
@@ -27,8 +36,11 @@ struct spawner {
 	int sock;
 	pid_t pid;
 	uint64_t serial;
-	struct request *requests; /* what waits for an answer; a handful */
+	struct request *requests, **last; /* in the order of asking */
+	size_t asked;                     /* are with the spawner */
 	sd_event_source *source;
+	sd_event_source
+		*turn; /* asks what waits in the loop's next turn, when the asker has returned */
 };
 
 static void become_spawner(int sock, const struct config *config)
@@ -57,6 +69,7 @@ int spawner_start(struct broker *b, struct err *e)
 		return err_errno(e, -errno, "cannot make the spawner's socket");
 	}
 	s->b = b;
+	s->last = &s->requests;
 	s->sock = pair[0];
 	s->pid = fork();
 	if (s->pid == 0) {
@@ -77,13 +90,60 @@ int spawner_start(struct broker *b, struct err *e)
 static struct request *take_request(struct spawner *s, uint64_t serial)
 {
 	for (struct request **at = &s->requests; *at; at = &(*at)->next)
-		if ((*at)->serial == serial) {
+		if ((*at)->serial == serial && (*at)->sock < 0) {
 			struct request *found = *at;
 
 			*at = found->next;
+			if (s->last == &found->next)
+				s->last = at;
 			return found;
 		}
 	return NULL;
+}
+
+static void fail_request(struct request *q, int error)
+{
+	struct spawned result = { .pidfd = -1, .error = error };
+
+	err_errno(&result.why, error, "cannot ask the spawner for a process");
+	if (q->done)
+		q->done(q->arg, &result);
+}
+
+static void ask_in_next_turn(struct spawner *s)
+{
+	if (sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT) < 0)
+		log_error("the spawner cannot be asked for what waits");
+}
+
+static struct request *first_waiting(struct spawner *s)
+{
+	struct request *q = s->requests;
+
+	while (q && q->sock < 0)
+		q = q->next;
+	return q;
+}
+
+/* As many of those that wait as the spawner may have. */
+static void send_waiting(struct spawner *s)
+{
+	struct request *q;
+
+	while (s->asked < ASKED_MAX && (q = first_waiting(s))) {
+		int result =
+			record_send(s->sock, q->what, q->serial, NULL, 0, NULL, 0, &q->sock, 1);
+
+		q->sock = fd_close(q->sock);
+		if (result < 0) {
+			take_request(s, q->serial);
+			fail_request(q, result); /* may ask and forget others */
+			free(q);
+			ask_in_next_turn(s);
+			return;
+		}
+		s->asked++;
+	}
 }
 
 static void answer(struct request *q, struct record *r)
@@ -126,10 +186,19 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *a
 	}
 	struct request *q = take_request(s, r->serial);
 
-	if (q)
+	if (q) {
+		s->asked--;
 		answer(q, r);
+	}
 	free(q);
 	record_close_fds(r);
+	send_waiting(s);
+	return 0;
+}
+
+static int on_turn(sd_event_source *source, void *arg)
+{
+	send_waiting(arg);
 	return 0;
 }
 
@@ -138,6 +207,10 @@ int spawner_watch(struct broker *b, struct err *e)
 	struct spawner *s = b->spawner;
 	int result = sd_event_add_io(b->event, &s->source, s->sock, EPOLLIN, on_readable, s);
 
+	if (result >= 0)
+		result = sd_event_add_defer(b->event, &s->turn, on_turn, s);
+	if (result >= 0)
+		result = sd_event_source_set_enabled(s->turn, SD_EVENT_OFF);
 	return result < 0 ? err_errno(e, result, "cannot watch the spawner") : 0;
 }
 
@@ -146,38 +219,74 @@ void spawner_free(struct spawner *s)
 	if (!s)
 		return;
 	sd_event_source_disable_unref(s->source);
+	sd_event_source_disable_unref(s->turn);
 	fd_close(s->sock);
 	while (s->requests) {
 		struct request *next = s->requests->next;
 
+		fd_close(s->requests->sock);
 		free(s->requests);
 		s->requests = next;
 	}
 	free(s);
 }
 
+/* A worker goes before the attachers that wait: one that runs already waits for it. */
+static void enqueue(struct spawner *s, struct request *q)
+{
+	struct request **at = s->last;
+
+	if (q->what == AR_SPAWN_WORKER)
+		for (at = &s->requests; *at && ((*at)->sock < 0 || (*at)->what == AR_SPAWN_WORKER);
+		     at = &(*at)->next)
+			;
+	q->next = *at;
+	*at = q;
+	if (!q->next)
+		s->last = &q->next;
+}
+
 int64_t spawner_ask(struct spawner *s, uint16_t what, int sock, spawner_done done, void *arg)
 {
 	struct request *q = malloc(sizeof(*q));
-	int result;
+	int64_t serial = (int64_t)++s->serial;
 
 	if (!q)
 		return -ENOMEM;
 	*q = (struct request){
-		.next = s->requests, .serial = ++s->serial, .done = done, .arg = arg
+		.serial = (uint64_t)serial,
+		.what = what,
+		.done = done,
+		.arg = arg,
+		.sock = fcntl(sock, F_DUPFD_CLOEXEC, 3),
 	};
-	result = record_send(s->sock, what, q->serial, NULL, 0, NULL, 0, &sock, 1);
-	if (result < 0) {
+	if (q->sock < 0) {
+		int error = -errno;
+
 		free(q);
-		return result;
+		return error;
 	}
-	s->requests = q;
-	return (int64_t)q->serial;
+	enqueue(s, q);
+	if (s->asked < ASKED_MAX)
+		ask_in_next_turn(s);
+	return serial;
 }
 
 void spawner_forget(struct spawner *s, int64_t serial)
 {
-	for (struct request *q = s->requests; q; q = q->next)
-		if ((int64_t)q->serial == serial)
-			q->done = NULL;
+	for (struct request **at = &s->requests; *at; at = &(*at)->next) {
+		struct request *q = *at;
+
+		if ((int64_t)q->serial != serial)
+			continue;
+		q->done = NULL;
+		if (q->sock < 0)
+			return; /* it is with the spawner: its answer is dropped */
+		*at = q->next;
+		if (s->last == &q->next)
+			s->last = at;
+		fd_close(q->sock);
+		free(q);
+		return;
+	}
 }

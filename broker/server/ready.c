@@ -3,6 +3,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "flow/containers.h"
 #include "server/config.h"
 
 void ready_announce(struct broker *b)
@@ -13,7 +14,8 @@ void ready_announce(struct broker *b)
 		[VAULT_UNSEALED] = "Unsealed",
 	};
 	enum vault_state state = vault_state(b->vault);
-	bool ready = state != VAULT_SEALED || !b->config->keyfile;
+	bool ready = (state != VAULT_SEALED || !b->config->keyfile) &&
+	             !containers_loading(b->containers);
 
 	/* A manager that cannot be told will say so itself; serving goes on. */
 	sd_notifyf(0, "%sSTATUS=%s", ready ? "READY=1\n" : "", words[state]);

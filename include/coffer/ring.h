@@ -18,7 +18,7 @@
  *
  * Either side may die at any instruction. What was taken stays in the ring until ring_release: a
  * broker that dies before its log is written leaves it for the next one (who then calls ring_rewind;
- * a record may come twice, none is lost). A worker that dies within ring_put has sent no byte, so
+ * no record is lost, none comes twice). A worker that dies within ring_put has sent no byte, so
  * that record may be there or not.
  *
  * Fold slots have a state each:
@@ -96,15 +96,26 @@ void ring_note_gap(struct ring *ring);
 int ring_take(struct ring *ring, struct ring_record *ret, bool *corrupt);
 
 /*
- * Consumer: what was taken so far is safe in the log; its room is the producer's again. To be
- * called after each flush of the log, also while records keep coming: until then the ring only
- * fills.
+ * Consumer, after each ring_take: the number of the log's line that the record has become, or
+ * RING_WAITS if it is added up in memory and becomes a line later (then ring_mark_waiting tells all of
+ * those their line). Numbers must grow in the order of taking.
+ */
+#define RING_WAITS UINT64_MAX
+void ring_mark(struct ring *ring, uint64_t line);
+void ring_mark_waiting(struct ring *ring, uint64_t line);
+
+/*
+ * Consumer: what was taken so far is safe in the log; its room is the producer's again, up to the
+ * first that waits. To be called after each flush of the log, also while records keep coming: until
+ * then the ring only fills.
  */
 void ring_release(struct ring *ring);
 
-/* Consumer, at the start of a new broker: what its predecessor took and did not release comes
- * again. */
-void ring_rewind(struct ring *ring);
+/*
+ * Consumer, at the start of a new broker: what its predecessor took and did not release comes again,
+ * but for what is in the log: `last_line` is the last line that was found in it.
+ */
+void ring_rewind(struct ring *ring, uint64_t last_line);
 
 /*
  * Consumer: the producer is known to be dead. A fold slot it died in becomes takeable (an event it

@@ -95,7 +95,7 @@ static void release(struct play *p)
 
 static void rewind_to_release(struct play *p)
 {
-	ring_rewind(p->ring);
+	ring_rewind(p->ring, 0);
 	p->taken = p->released;
 }
 

@@ -182,14 +182,67 @@ START_TEST(what_was_taken_but_not_released_comes_again)
 	ck_assert_uint_eq(sum, RING_SLOTS - RING_RESERVED + 11);
 	/* Its room is not free yet. */
 	ck_assert_int_eq(put(4, 0), 0);
-	ring_rewind(ring);
+	ring_rewind(ring, 0);
 	sum = 0;
 	while (take(&got))
 		sum += got.count;
 	ck_assert_uint_eq(sum, RING_SLOTS - RING_RESERVED + 12);
 	ring_release(ring);
-	ring_rewind(ring);
+	ring_rewind(ring, 0);
 	ck_assert_int_eq(take(&got), 0);
+}
+END_TEST
+
+START_TEST(what_is_in_the_log_does_not_come_again)
+{
+	struct ring_record got;
+	uint64_t line = 100;
+
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(put(3, 0), 0);
+	while (take(&got))
+		ring_mark(ring, ++line);
+	/* The log was found to end at line 104: four of the ten are in it. */
+	ring_rewind(ring, 104);
+	for (int i = 0; i < 6; i++)
+		ck_assert_int_eq(take(&got), 1);
+	ck_assert_int_eq(take(&got), 0);
+}
+END_TEST
+
+START_TEST(what_waits_to_become_a_line_keeps_its_room_and_comes_again)
+{
+	struct ring_record got;
+
+	ck_assert_int_eq(put(3, 0), 0);
+	ck_assert_int_eq(put(3, 0), 0);
+	ck_assert_int_eq(take(&got), 1);
+	ring_mark(ring, 7);
+	ck_assert_int_eq(take(&got), 1);
+	ring_mark(ring, RING_WAITS);
+	ring_release(ring);
+	ring_rewind(ring, 7);
+	ck_assert_int_eq(take(&got), 1);
+	ring_mark(ring, RING_WAITS);
+	ring_mark_waiting(ring, 8);
+	ring_rewind(ring, 8);
+	ck_assert_int_eq(take(&got), 0);
+}
+END_TEST
+
+START_TEST(folded_records_in_the_log_do_not_come_again_either)
+{
+	struct ring_record got;
+	uint64_t sum = 0, line = 0;
+
+	for (int i = 0; i < RING_SLOTS - RING_RESERVED + 10; i++)
+		put(3, 0);
+	while (take(&got))
+		ring_mark(ring, ++line);
+	ring_rewind(ring, line);
+	while (take(&got))
+		sum += got.count;
+	ck_assert_uint_eq(sum, 0);
 }
 END_TEST
 
@@ -240,7 +293,7 @@ START_TEST(any_bytes_a_hostile_producer_writes_leave_the_consumer_sound)
 		}
 		corrupted += corrupt;
 		ring_sleep(ring);
-		ring_rewind(ring);
+		ring_rewind(ring, 0);
 		ring_recover(ring);
 	}
 	ck_assert_int_gt(corrupted, 100);
@@ -490,6 +543,9 @@ int main(void)
 	tcase_add_test(t, a_full_ring_refuses_what_does_not_fold_and_refusals_last);
 	tcase_add_test(t, noted_gaps_come_last_as_one_record);
 	tcase_add_test(t, what_was_taken_but_not_released_comes_again);
+	tcase_add_test(t, folded_records_in_the_log_do_not_come_again_either);
+	tcase_add_test(t, what_waits_to_become_a_line_keeps_its_room_and_comes_again);
+	tcase_add_test(t, what_is_in_the_log_does_not_come_again);
 	tcase_add_test(t, a_sleeping_consumer_is_woken_once_and_a_busy_one_never);
 	tcase_add_test(t, any_bytes_a_hostile_producer_writes_leave_the_consumer_sound);
 	tcase_add_test(t, no_wake_up_is_lost);
