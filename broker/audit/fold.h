@@ -13,8 +13,8 @@
  * If the sink refuses a line (log full), the record is kept as a count likewise and tried again by
  * the next flush.
  *
- * Counts that wait are lost if the broker is killed: at most a minute of a container that was above
- * its budget, which has then written a whole budget of lines.
+ * Counts that wait are in memory only: whoever takes records out of rings keeps them there until the
+ * counts have become lines (ring.h, RING_WAITS), so that a killed broker loses none.
  *
  * The record is a hostile worker's: every field is checked or shown as what it is (numbers, escaped
  * text).
