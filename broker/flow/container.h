@@ -95,6 +95,10 @@ struct container {
 	uint64_t settled;      /* the newest generation of the set that it shows */
 	struct update *update; /* under way */
 	struct operation *op, *check;
+	enum mount_state withdrawing; /* to what; MOUNT_NONE: not */
+	const char *withdraw_event;
+	bool peer_asked; /* for its mount, at the workload socket: nobody else waits for that */
+	int64_t peer_asked_ns;
 	bool op_is_update; /* `op` makes the steps of `update` */
 	bool check_again;  /* the mounts changed while `check` was looking */
 	pid_t left_worker; /* serves since an earlier broker: its pid and start time, 0 if there is none */
@@ -186,7 +190,14 @@ int mount_begin(struct container *c, struct err *e);
 void mount_on_worker(struct container *c, const struct record *r);
 void mount_drop(struct container *c); /* close our ends */
 void mount_failed(struct container *c, const char *why);
-int mount_folder(struct container *c); /* the empty folder only */
+/*
+ * The mount is to end in `state`: what is open of it is cut off first, while its worker can still
+ * say no. `event` is recorded when that is done, with c->reason.
+ */
+void mount_withdraw(struct container *c, enum mount_state state, const char *event);
+void mount_gone(struct container *c);         /* that is done */
+int update_withdraw_all(struct container *c); /* reads of every file fail, and its pages go */
+int mount_folder(struct container *c);        /* the empty folder only */
 int mount_detach(struct container *c);
 void mount_clear_old(
 	struct container *c);          /* a mount that an earlier broker left: `dev` says which */

@@ -99,7 +99,7 @@ bool containers_hold(struct containers *c, const struct peer *peer)
 {
 	const struct container *found = identity_by_cgroup(c, peer);
 
-	return found && !found->facts.subject.host_mounts;
+	return found && !found->facts.subject.host_mounts && !found->facts.subject.plain;
 }
 
 /* Nothing in a step ends a container. */
@@ -145,8 +145,15 @@ void containers_drain(struct containers *c)
 
 void containers_stop_all(struct containers *c)
 {
-	for (struct container *at = c->first; at; at = at->next)
-		if (at->mount == MOUNT_UP || at->worker)
-			mount_failed(at, "the broker was sealed, and its configuration stops what "
-			                 "it serves then");
+	static const char why[] =
+		"the broker was sealed, and its configuration stops what it serves then";
+
+	for (struct container *at = c->first; at; at = at->next) {
+		if (at->mount == MOUNT_UP && !at->withdrawing) {
+			err_set(&at->reason, -ENOKEY, "%s", why);
+			mount_withdraw(at, MOUNT_FAILED, "attach.failed");
+		} else if (at->worker && !at->withdrawing) {
+			mount_failed(at, why);
+		}
+	}
 }

@@ -89,6 +89,7 @@ static int attach_now(struct container *c, struct call *call, struct err *e)
 	*waiter = (struct waiter){ .done = on_attached, .arg = call_ref(call) };
 	container_wait_mount(c, waiter);
 	c->explicit = true;
+	c->peer_asked = false;
 	c->crashes = 0;
 	if (c->mount != MOUNT_UP && c->mount != MOUNT_MAKING) {
 		c->mount = MOUNT_NONE;

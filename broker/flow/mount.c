@@ -62,11 +62,34 @@ static void give_up(struct container *c, enum mount_state state)
 	operation_cancel(c->op);
 	c->op = NULL;
 	c->op_is_update = false;
+	c->withdrawing = MOUNT_NONE;
 	update_abandon(c);
 	serving_stop(c);
 	mount_drop(c);
 	c->dev = dead;
 	c->mount = state;
+}
+
+void mount_gone(struct container *c)
+{
+	enum mount_state state = c->withdrawing;
+
+	c->withdrawing = MOUNT_NONE;
+	give_up(c, state);
+	registry_save(c);
+	report_container(c, c->withdraw_event, c->reason.text);
+	container_tell_waiters(c, state == MOUNT_DETACHED ? 0 : -ENOENT, c->reason.text);
+	container_flow_done(c);
+}
+
+void mount_withdraw(struct container *c, enum mount_state state, const char *event)
+{
+	if (c->op_is_update || !c->op)
+		update_abandon(c);
+	c->withdrawing = state;
+	c->withdraw_event = event;
+	if (!c->worker_ready || c->op || update_withdraw_all(c) < 0)
+		mount_gone(c);
 }
 
 void mount_failed(struct container *c, const char *why)
@@ -310,11 +333,8 @@ static void on_detach_news(void *arg, struct operation_news *news)
 		container_flow_done(c);
 		return;
 	}
-	give_up(c, MOUNT_DETACHED);
-	registry_save(c);
-	report_container(c, "detach", NULL);
-	container_tell_waiters(c, 0, "");
-	container_flow_done(c);
+	c->reason.text[0] = '\0';
+	mount_withdraw(c, MOUNT_DETACHED, "detach");
 }
 
 int mount_detach(struct container *c)
@@ -375,13 +395,10 @@ static void on_check_news(void *arg, struct operation_news *news)
 	if (found == 0) { /* seen at its place by the container's own root: it runs */
 		c->lost_watch = true;
 	} else if (found == -ENOENT && c->lost_watch && c->mount == MOUNT_UP &&
-	           c->flow != FLOW_DETACHING) {
-		report_container(c, "mount.lost", "unmounted from inside the container");
+	           c->flow != FLOW_DETACHING && !c->withdrawing) {
 		err_set(&c->reason, -ENOENT,
 		        "unmounted from inside the container; `coffer attach` mounts again");
-		give_up(c, MOUNT_LOST);
-		container_tell_waiters(c, -ENOENT, c->reason.text);
-		container_flow_done(c);
+		mount_withdraw(c, MOUNT_LOST, "mount.lost");
 	}
 	if (c->check_again)
 		on_mounts_changed(NULL, -1, 0, c);

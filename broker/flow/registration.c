@@ -91,6 +91,18 @@ static bool is_own_cgroup(bool unified, uint64_t id)
 	return same;
 }
 
+/* Anybody with a cgroup of their own can be a plain process group: engines' containers keep room. */
+#define PLAIN_SHARE 8
+
+static size_t count_plain(const struct containers *set)
+{
+	size_t count = 0;
+
+	for (const struct container *c = set->first; c; c = c->next)
+		count += c->facts.subject.plain;
+	return count;
+}
+
 static int may_register(struct containers *set, const struct facts *f, struct err *e)
 {
 	const struct container *other =
@@ -101,6 +113,11 @@ static int may_register(struct containers *set, const struct facts *f, struct er
 		return err_set(e, -EBUSY,
 		               "%zu containers are registered already; raise containers_max",
 		               set->count);
+	if ((f->fixed.flags & FACTS_PLAIN) &&
+	    count_plain(set) >= set->b->config->containers_max / PLAIN_SHARE)
+		return err_set(
+			e, -EBUSY,
+			"too many process groups that no engine knows are registered already");
 	if (is_own_cgroup(f->fixed.cgroup_v2, f->fixed.cgroup_id))
 		return err_set(e, -EPERM,
 		               "process %d is in the broker's own cgroup; a container needs a "

@@ -49,7 +49,7 @@ static void answer(struct settle *s)
 static bool all_settled(const struct containers *set, uint64_t generation)
 {
 	for (const struct container *c = set->first; c; c = c->next)
-		if (c->settled < generation)
+		if (c->settled < generation && !(c->mount == MOUNT_MAKING && c->peer_asked))
 			return false;
 	return true;
 }

@@ -220,7 +220,7 @@ void container_step(struct container *c)
 void container_stuck(struct container *c)
 {
 	c->flow = FLOW_IDLE;
-	if (c->dirty)
+	if (c->dirty || c->connections)
 		container_step(c);
 	else
 		settled(c);

@@ -249,7 +249,9 @@ int update_begin(struct container *c, struct plan *plan, struct err *e)
 	}
 	if (result < 0) {
 		update_abandon(c);
-		return err_prefix(e, result, "cannot change what the container sees");
+		return e && e->text[0]
+		               ? err_prefix(e, result, "cannot change what the container sees")
+		               : err_errno(e, result, "cannot change what the container sees");
 	}
 	return 0;
 }
@@ -321,23 +323,13 @@ static const uint32_t change_kind_of[] = {
 	[STAGE_RMDIR] = CHANGE_RMDIR,
 };
 
-static int put_steps(struct container *c, unsigned char *payload, size_t size, size_t *len,
+/* Pages first, by themselves: a name whose folder a reader keeps locked must not keep them. */
+static int put_drops(struct container *c, unsigned char *payload, size_t size, size_t *len,
                      uint32_t *count)
 {
 	struct update *update = c->update;
-	size_t steps = update->steps_made ? 0 : update->steps;
 	int result = 0;
 
-	for (size_t i = 0; i < steps && result >= 0; i++) {
-		const struct node *n = tree_by_id(&c->tree, update->step[i].node);
-
-		if (!n)
-			continue;
-		result = put_step(payload, size, len, update, change_kind_of[update->step[i].kind],
-		                  n);
-		++*count;
-	}
-	update->dropping = 0;
 	for (size_t i = update->dropped;
 	     i < update->denials && result >= 0 && *count < ATTACH_STEPS_MAX; i++) {
 		const struct node *n = tree_by_id(&c->tree, update->denied[i]);
@@ -351,13 +343,55 @@ static int put_steps(struct container *c, unsigned char *payload, size_t size, s
 	return result;
 }
 
+static int put_steps(struct container *c, unsigned char *payload, size_t size, size_t *len,
+                     uint32_t *count)
+{
+	struct update *update = c->update;
+	int result = 0;
+
+	update->dropping = 0;
+	if (update->dropped < update->denials)
+		return put_drops(c, payload, size, len, count);
+	for (size_t i = 0; i < update->steps && result >= 0; i++) {
+		const struct node *n = tree_by_id(&c->tree, update->step[i].node);
+
+		if (!n)
+			continue;
+		result = put_step(payload, size, len, update, change_kind_of[update->step[i].kind],
+		                  n);
+		++*count;
+	}
+	return result;
+}
+
 static void over(struct container *c)
 {
 	bool more = c->update->more;
 
+	if (c->withdrawing) {
+		mount_gone(c);
+		return;
+	}
 	update_commit(c);
 	c->dirty |= more;
 	container_flow_done(c);
+}
+
+int update_withdraw_all(struct container *c)
+{
+	struct update *update = update_new(c->tree.count);
+
+	update_abandon(c);
+	if (!update)
+		return -ENOMEM;
+	randombytes_buf(update->token, sizeof(update->token));
+	c->update = update;
+	for (size_t i = 0; i < c->tree.count; i++)
+		if (c->tree.node[i].kind == NODE_FILE) {
+			c->tree.node[i].denied = true;
+			update->denied[update->denials++] = c->tree.node[i].id;
+		}
+	return update->denials > 0 ? update_resume(c) : -ENOENT;
 }
 
 void update_finish(struct container *c)
@@ -384,6 +418,10 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
 
 static void retry_later(struct container *c, const char *why)
 {
+	if (c->withdrawing) { /* what could be done is done */
+		mount_gone(c);
+		return;
+	}
 	if (c->update && !c->update->said)
 		report_container(c, "change.failed", why);
 	if (c->update)
@@ -418,11 +456,14 @@ static void on_changed(void *arg, struct operation_news *news)
 		retry_later(c, "a rename or removal in the mount failed");
 		return;
 	}
-	c->update->steps_made = true;
-	c->update->dropped += c->update->dropping;
-	if (c->update->dropped < c->update->denials)
-		update_run(c);
-	else if (c->worker_ready)
+	if (c->update->dropping > 0) {
+		c->update->dropped += c->update->dropping;
+		if (c->update->dropped < c->update->denials || c->update->steps > 0) {
+			update_run(c);
+			return;
+		}
+	}
+	if (c->worker_ready)
 		update_finish(c);
 }
 

@@ -19,7 +19,6 @@ struct update {
 	size_t denials;
 	size_t dropped;  /* of those: pages are gone */
 	size_t dropping; /* and these the attacher is at */
-	bool steps_made; /* the attacher made the steps; more pages are left to drop */
 	bool more;       /* the plan was cut: plan again afterwards */
 	bool said;       /* a failure of this change is in the log already */
 };

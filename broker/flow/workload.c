@@ -8,10 +8,14 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/log.h"
+#include "coffer/times.h"
 #include "flow/identity.h"
 #include "flow/inspection.h"
 #include "server/config.h"
 #include "server/refusals.h"
+
+/* Between two mounts that a container asks for itself: one that unmounts again must not fill the log. */
+#define ASK_AGAIN_NS NS_PER_S
 
 /* connections taken in one turn of the loop, so that others have theirs */
 #define BACKLOG_BATCH 32
@@ -261,6 +265,10 @@ void workload_attach_asked(struct container *c, uint64_t id)
 		                      "detached by the operator, until `coffer attach`");
 		return;
 	}
+	if (c->peer_asked_ns && times_boottime() - c->peer_asked_ns < ASK_AGAIN_NS) {
+		serving_attach_result(c, id, -EBUSY, "asked again too soon; try again in a second");
+		return;
+	}
 	waiter = calloc(1, sizeof(*waiter));
 	asked = calloc(1, sizeof(*asked));
 	if (!waiter || !asked) {
@@ -273,6 +281,8 @@ void workload_attach_asked(struct container *c, uint64_t id)
 	*waiter = (struct waiter){ .done = on_attached, .arg = asked };
 	container_wait_mount(c, waiter);
 	c->explicit = true;
+	c->peer_asked = !c->hook;
+	c->peer_asked_ns = times_boottime();
 	if (c->mount != MOUNT_MAKING)
 		c->mount = MOUNT_NONE;
 	registry_save(c);

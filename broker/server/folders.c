@@ -41,16 +41,20 @@ static int open_or_make(int dirfd, const char *name, unsigned int mode, const ch
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(e, -errno, "cannot open the folder %s", path);
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "cannot look at the folder %s", path);
+	/*
+	 * A new one gets its mode whatever the umask. One below a folder of ours that was opened up, by
+	 * a container that has it bind-mounted, is closed again.
+	 */
+	if (made || (dirfd != AT_FDCWD && st.st_uid == geteuid() && (st.st_mode & 07777) != mode))
+		if (fchmod(fd, mode) < 0)
+			return err_errno(e, -errno, "cannot set the mode of the folder %s", path);
 	r = check(fd, path, e);
 	if (r < 0)
 		return r;
-	if (fstat(fd, &st) < 0)
-		return err_errno(e, -errno, "cannot look at the folder %s", path);
-	/* A new one gets its mode whatever the umask; a private one that was opened up is closed
-	 * again. */
-	if (made || (mode == 0700 && (st.st_mode & 07777) != mode))
-		if (fchmod(fd, mode) < 0)
-			return err_errno(e, -errno, "cannot set the mode of the folder %s", path);
+	if (mode == 0700 && (st.st_mode & 07777) != mode && fchmod(fd, mode) < 0)
+		return err_errno(e, -errno, "cannot set the mode of the folder %s", path);
 	return TAKE_FD(fd);
 }
 

@@ -15,6 +15,7 @@
 /* What wants each of them. Files of root's are read as their owner, which takes no capability. */
 static const unsigned int kept[] = {
 	CAP_IPC_LOCK,        /* lock values in memory beyond RLIMIT_MEMLOCK */
+	CAP_SYS_RESOURCE,    /* pass descriptors though others of uid 0 have too many in flight */
 	CAP_KILL,            /* end a worker, which runs as another user */
 	CAP_SYS_PTRACE,      /* read the namespaces of a caller below /proc */
 	CAP_DAC_READ_SEARCH, /* open a cgroup by its handle; a state folder below a user's private

@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
+#include "coffer/log.h"
 #include "server/config.h"
 #include "server/folders.h"
 
 #define BACKLOG 1024 /* a host's containers that all start at once */
 #define FRESH ".new-socket"
+#define FOREIGN ".not-a-socket" /* what a container put in the place of one */
 
 /* Where one socket goes. */
 struct place {
@@ -26,6 +28,7 @@ struct place {
 	const char *shown; /* for people */
 	mode_t mode;
 	gid_t group;
+	bool open; /* containers see this folder */
 };
 
 /* What is at the name may be replaced only if it is a socket: anything else is not ours. */
@@ -35,6 +38,17 @@ static int check_old(const struct place *p, struct err *e)
 
 	if (fstatat(p->dirfd, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_errno(e, -errno, "cannot look at %s", p->shown);
+	if (S_ISSOCK(st.st_mode))
+		return 0;
+	if (p->open) {
+		log_warn("%s was no socket: a container that may write there made it; it is moved "
+		         "aside, "
+		         "and the folder should be bind-mounted read-only",
+		         p->shown);
+		if (renameat(p->dirfd, p->name, p->dirfd, FOREIGN) == 0 ||
+		    unlinkat(p->dirfd, p->name, 0) == 0)
+			return 0;
+	}
 	if (!S_ISSOCK(st.st_mode))
 		return err_set(e, -EEXIST, "%s is there and is no socket; remove it", p->shown);
 	return 0;
@@ -110,6 +124,7 @@ static int listen_workload(struct broker *b, int *ret, struct err *e)
 		.name = "sock",
 		.shown = shown,
 		.mode = 0666,
+		.open = true,
 	};
 
 	snprintf(shown, sizeof(shown), "%s/" FOLDER_WORKLOAD "/%s", b->config->runtime_dir,
