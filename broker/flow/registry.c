@@ -8,6 +8,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,26 @@ static void drop(struct containers *set, const char *name, int error, const char
 	adopt_forget(set, name);
 }
 
+/*
+ * A worker whose container ended while no broker was there: it holds its own mount, so it would serve
+ * nobody for ever. By pid and start time: that process and no other.
+ */
+static void end_left_worker(const json_t *object)
+{
+	json_t *worker = json_object_get(object, "worker");
+	int64_t pid = 0, start_time = 0;
+	uint64_t started = 0;
+	SCOPED_FD int pidfd = -1;
+
+	if (!worker || json_get_int(worker, "pid", true, 2, INT32_MAX, &pid, NULL) < 0 ||
+	    json_get_int(worker, "start_time", true, 1, INT64_MAX, &start_time, NULL) < 0)
+		return;
+	pidfd = kern_pidfd_open((pid_t)pid, 0);
+	if (pidfd >= 0 && kern_start_time((pid_t)pid, &started) == 0 &&
+	    started == (uint64_t)start_time)
+		kern_pidfd_send_signal(pidfd, SIGKILL);
+}
+
 void registry_give_up(struct containers *set, const json_t *saved, int error)
 {
 	const char *instance = json_string_value(json_object_get(saved, "instance"));
@@ -93,6 +114,8 @@ void registry_give_up(struct containers *set, const json_t *saved, int error)
 
 	file_name(instance ? instance : "", name);
 	drop(set, name, error, "its container is not found again");
+	if (!may_come_later(error))
+		end_left_worker(saved);
 }
 
 static void load_one(struct containers *set, const char *name)
@@ -120,6 +143,8 @@ static void load_one(struct containers *set, const char *name)
 		set->restoring++;
 	else
 		drop(set, name, result, why.text);
+	if (result < 0 && !may_come_later(result))
+		end_left_worker(object);
 }
 
 void registry_load_more(struct containers *set)

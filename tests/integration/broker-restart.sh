@@ -76,6 +76,9 @@ succeeds coffer grant db --container manual
 succeeds coffer attach manual
 succeeds coffer detach manual
 reads web /run/secrets/db first
+succeeds coffer grant db --container gone
+reads gone /run/secrets/db first
+gone_worker=$(attachment gone worker)
 instance=$(attachment web instance)
 late=$(attachment late instance)
 
@@ -105,6 +108,7 @@ for signal in KILL TERM; do
 	[[ $(attachment web state) == attached ]] || fail "web is $(attachment web state): $(attachment web reason)"
 	[[ $(attachment late instance) == "$late" ]] || fail "late is another instance: $(attachment late instance)"
 	[[ -z $(attachment gone instance) ]] || fail "a container that ended meanwhile is still listed"
+	succeeds "$here/await" end "$gone_worker" # its worker holds its own mount, and would stay for ever
 	[[ $(attachment manual state) == detached ]] || fail "detach did not hold: $(attachment manual state)"
 done
 succeeds coffer audit verify
