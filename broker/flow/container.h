@@ -45,7 +45,6 @@ enum flow_state {
 	FLOW_EXISTING, /* attacher asked to mount: waiting for EXISTING */
 	FLOW_MOUNTING, /* worker told to serve: waiting for MOUNTED of it */
 	FLOW_SETTING,  /* attacher told to go: waiting for MOUNTED of it */
-	FLOW_DENYING,  /* waiting for the last DENIED */
 	FLOW_PREPARING,
 	FLOW_CHANGING, /* attacher renames and unlinks */
 	FLOW_FINISHING,
