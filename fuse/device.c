@@ -196,8 +196,8 @@ int device_serve(struct device *d)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOENT))
 		return 0; /* ENOENT: withdrawn while it was copied */
-	if (n < 0)
-		return -errno;
+	if (n < 0)        /* aborted (read in between) or gone: the same to us */
+		return errno == ECONNABORTED ? -ENODEV : -errno;
 	if ((size_t)n < sizeof(*head))
 		return -EIO;
 	__atomic_store_n(&shared->recv_len, (uint32_t)n, __ATOMIC_RELEASE);
