@@ -14,6 +14,7 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/log.h"
+#include "coffer/times.h"
 #include "server/config.h"
 #include "server/folders.h"
 
@@ -41,17 +42,18 @@ static int check_old(const struct place *p, struct err *e)
 	if (S_ISSOCK(st.st_mode))
 		return 0;
 	if (p->open) {
+		char aside[64];
+
+		/* A name of its own each time: what was moved before may not be in the way. */
+		snprintf(aside, sizeof(aside), FOREIGN "-%lld", (long long)times_now());
 		log_warn("%s was no socket: a container that may write there made it; it is moved "
-		         "aside, "
-		         "and the folder should be bind-mounted read-only",
-		         p->shown);
-		if (renameat(p->dirfd, p->name, p->dirfd, FOREIGN) == 0 ||
-		    unlinkat(p->dirfd, p->name, 0) == 0)
+		         "to %s "
+		         "beside it; bind-mount that folder read-only",
+		         p->shown, aside);
+		if (renameat(p->dirfd, p->name, p->dirfd, aside) == 0)
 			return 0;
 	}
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, -EEXIST, "%s is there and is no socket; remove it", p->shown);
-	return 0;
+	return err_set(e, -EEXIST, "%s is there and is no socket; remove it", p->shown);
 }
 
 /* Bind by way of the folder's descriptor: a path of any length fits, and no part of it can be

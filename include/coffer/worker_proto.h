@@ -35,7 +35,8 @@
  * ESCROW tells how far the change under way has come: a change that was staged but not prepared is
  * dropped by the worker, and told again.
  *
- * Every answer carries the serial of its question. An unknown or unexpected record ends the sender.
+ * The channel keeps the order, and each kind of question has one answer, so that nothing is told
+ * apart by serials. An unknown or unexpected record ends the sender.
  * The channel's end (broker gone): the worker goes on serving its mount.
  *
  * Nodes. A node id is never used for two things in one mount. 1 is the root folder. Folders and
