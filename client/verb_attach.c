@@ -9,8 +9,11 @@
 #include "output.h"
 #include "which.h"
 
-static const char *const ps_headings[] = { "CONTAINER", "RUNTIME", "PID",         "STATE",
-	                                   "FILE",      "VERSION", "LAST-OPENED", NULL };
+#define HELD_SHOWN 4 /* versions in one cell; more are counted */
+#define HELD_TEXT_MAX ((HELD_SHOWN + 1) * FIELD_NUMBER_MAX)
+
+static const char *const ps_headings[] = { "CONTAINER", "RUNTIME", "PID",         "STATE", "FILE",
+	                                   "VERSION",   "OPENED",  "LAST-OPENED", "HELD",  NULL };
 
 int verb_attach(struct client *c, const struct options *o, struct err *e)
 {
@@ -44,16 +47,34 @@ int verb_detach(struct client *c, const struct options *o, struct err *e)
 	return r == 0 && c->json ? output_json(reply, e) : r;
 }
 
+/* "1,2,5,6,+3": the oldest first, and how many more there are. */
+static const char *held_text(const json_t *held, char buffer[HELD_TEXT_MAX])
+{
+	size_t count = json_array_size(held), used = 0;
+
+	buffer[0] = '\0';
+	for (size_t i = 0; i < count && i < HELD_SHOWN; i++)
+		used += (size_t)snprintf(buffer + used, HELD_TEXT_MAX - used,
+		                         "%s%" JSON_INTEGER_FORMAT, i ? "," : "",
+		                         json_integer_value(json_array_get(held, i)));
+	if (count > HELD_SHOWN)
+		snprintf(buffer + used, HELD_TEXT_MAX - used, ",+%zu", count - HELD_SHOWN);
+	return buffer;
+}
+
 static int add_file(struct table *table, const json_t *attachment, const json_t *file)
 {
-	char pid[FIELD_NUMBER_MAX], version[FIELD_NUMBER_MAX];
+	char pid[FIELD_NUMBER_MAX], version[FIELD_NUMBER_MAX], opened[FIELD_NUMBER_MAX];
+	char held[HELD_TEXT_MAX];
 	const char *cells[] = { field_text(attachment, "container"),
 		                field_text(attachment, "runtime"),
 		                field_number(attachment, "pid", pid),
 		                field_text(attachment, "state"),
 		                field_text(file, "path"),
 		                field_number(file, "version", version),
-		                field_text(file, "opened") };
+		                field_number(file, "opened_version", opened),
+		                field_text(file, "opened"),
+		                held_text(json_object_get(file, "held"), held) };
 
 	return table_add(table, cells);
 }

@@ -78,11 +78,14 @@ void channel_send_released(struct worker *w)
 	const size_t room = CHANNEL_QUEUE_MAX - CHANNEL_QUEUE_ANSWERS;
 	struct wr_released released;
 
-	while (w->channel.fd >= 0 && w->channel.count < room &&
+	while (w->channel.fd >= 0 && !w->adopting && w->channel.count < room &&
 	       tree_take_released(w->tree, &released.node))
 		channel_send(&w->channel, WR_RELEASED, 0, &released, sizeof(released));
-	/* With nobody to tell, the memory is all that matters. */
-	while (w->channel.fd < 0 && tree_take_released(w->tree, &released.node))
+	/*
+	 * The next broker is told: no more than WORKER_NODES_MAX, since without a broker none are
+	 * added, and their values are unmapped already. Where none can come they are dropped.
+	 */
+	while (w->channel.fd < 0 && w->listen_fd < 0 && tree_take_released(w->tree, &released.node))
 		;
 }
 

@@ -103,6 +103,7 @@ struct container {
 	pid_t left_worker; /* serves since an earlier broker: its pid and start time, 0 if there is none */
 	uint64_t left_worker_start;
 	bool lost_watch;
+	bool unsaved; /* its registration on disk is behind */
 	struct waiter *waiters;
 	struct waiting *connections; /* of the workload socket, until its worker is ready */
 	uint32_t connections_waiting;
@@ -120,6 +121,7 @@ struct containers {
 	uint64_t generation;
 	struct contents *contents;
 	struct settle *settles;
+	struct uptake *uptakes;
 	struct inspection *inspections;
 	size_t inspecting, inspecting_peers;
 	char **to_load; /* files of registrations that wait for their turn; NULL-terminated */
@@ -129,7 +131,7 @@ struct containers {
 	sd_event_source *expiry_timer, *watch_timer, *pending_source;
 	int64_t expiry_due_ns;   /* for which it is armed */
 	struct audit_fold *fold; /* budgets of the audit log */
-	sd_event_source *fold_timer;
+	sd_event_source *fold_timer, *save_timer;
 };
 
 /* registration.c: a container from an attacher's facts. Refuses what may not be one, with a
@@ -149,6 +151,8 @@ const char *container_label(const struct container *c, char *buffer, size_t size
 /* registry.c: registrations on disk, below RUNTIME/containers. Failure is logged: the container
  * runs all the same. */
 void registry_save(struct container *c);
+/* What it would be a pity to lose, but no harm: opens, and nodes let go of. Within half a second. */
+void registry_save_soon(struct container *c);
 void registry_remove(struct container *c);
 void registry_load(struct containers *set);
 void registry_load_more(struct containers *set); /* some have come through: take the next */
@@ -212,7 +216,9 @@ void update_commit(
 	struct container *c); /* our tree says what the worker's says; the change is over */
 void update_abandon(struct container *c);
 int update_resume(struct container *c); /* a new worker is told of the change under way */
+/* released.c: the worker says that nobody can reach a node any more; those without a name go. */
 void update_released(struct container *c, uint64_t node);
+void update_drop_released(struct container *c);
 /* A node for a step of a plan. `linked`: nobody has seen this tree yet. */
 int update_add_node(struct container *c, const struct step *step, bool linked, struct node **ret,
                     struct err *e);
@@ -243,6 +249,9 @@ int pending_watch(struct containers *set);
 
 /* settle.c */
 void settle_check(struct containers *set);
+
+/* uptake.c: whether somebody waits for what this container has just opened, or lost */
+void uptake_check(struct containers *set, const struct container *c);
 
 /* expiry.c: the one timer for all. Arm it for what is shown now; or for what a container shows since
  * its change was made, if that is due earlier. */

@@ -41,6 +41,8 @@ int containers_new(struct broker *b, struct containers **ret, struct err *e)
 /* The broker leaves: workers go on serving what they have. */
 static void let_go(struct container *c)
 {
+	drain_now(c);
+	registry_save(c); /* with what was opened since */
 	operation_cancel(c->op);
 	operation_cancel(c->check);
 	c->op = c->check = NULL;
@@ -48,7 +50,6 @@ static void let_go(struct container *c)
 	container_tell_waiters(c, -ECANCELED, "the broker is going down");
 	workload_drop_waiting(c);
 	update_abandon(c);
-	drain_now(c);
 	worker_release(c->worker);
 	c->worker = NULL;
 	c->worker_ready = false;
@@ -72,6 +73,8 @@ void containers_free(struct containers *set)
 	set->leaving = true;
 	settle_drop_all(set);
 	inspection_drop_all(set);
+	while (set->uptakes) /* their callers have gone with the server */
+		containers_forget_uptake(set, set->uptakes);
 	for (struct container *c = set->first; c; c = c->next)
 		let_go(c);
 	while (set->first) {

@@ -46,6 +46,26 @@ int containers_refresh(struct containers *c, containers_settled done, void *arg)
  */
 void containers_withdraw(struct containers *c, const char *name);
 
+/*
+ * Wait until every reader has opened a version. A reader of a name is a container that has opened
+ * an earlier version of a file that shows it, since that file is there; one that shows the file and
+ * never opened it is none, and whoever ends or loses the file is one no longer. `done` is called
+ * once, from the loop: when there is no reader left that has not opened its version, or at
+ * `deadline_ns` (boot-time clock), with the names of those. Items are copied. Nothing is looked at
+ * again and again: the audit records of opens decide.
+ */
+struct uptake;
+struct uptake_item {
+	const char *name;
+	uint64_t version;
+};
+#define UPTAKE_LIMIT_MS \
+	(3600 * 1000) /* who has not opened it within an hour is not waiting for it */
+int containers_await_uptake(struct containers *c, const struct uptake_item *items, size_t n,
+                            int64_t deadline_ns, containers_settled done, void *arg,
+                            struct uptake **ret);
+void containers_forget_uptake(struct containers *c, struct uptake *u); /* `done` is not called */
+
 /* Take the audit records out of every worker's ring (before the log is shown). */
 void containers_drain(struct containers *c);
 

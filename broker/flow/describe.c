@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "coffer/times.h"
+#include "flow/opened.h"
 
 static const char *const state_names[] = {
 	[MOUNT_NONE] = "registered", [MOUNT_MAKING] = "attaching", [MOUNT_UP] = "attached",
@@ -23,20 +24,34 @@ static json_t *time_or_null(int64_t ns)
 	return ns ? json_string(times_format(ns, text)) : json_null();
 }
 
+static void add_number(void *arg, uint64_t number)
+{
+	json_array_append_new(arg, json_integer((json_int_t)number));
+}
+
+static json_t *describe_file(const struct node *n, const struct held *held)
+{
+	struct opened opened = opened_of(n);
+	json_t *versions = json_array();
+
+	held_each(held, n, add_number, versions);
+	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:s}", "path", n->path, "name", n->name,
+	                 "version", (json_int_t)n->version, "opened_version",
+	                 opened.version ? json_integer((json_int_t)opened.version) : json_null(),
+	                 "opened", time_or_null(opened.time_ns), "held", versions, "grant",
+	                 n->grant);
+}
+
 static json_t *describe_files(const struct container *c)
 {
 	json_t *files = json_array();
+	struct held held = { 0 };
 
-	for (size_t i = 0; i < c->tree.count; i++) {
-		const struct node *n = &c->tree.node[i];
-
-		if (n->kind != NODE_FILE || !n->linked)
-			continue;
-		json_array_append_new(
-			files, json_pack("{s:s, s:s, s:I, s:o, s:s}", "path", n->path, "name",
-		                         n->name, "version", (json_int_t)n->version, "opened",
-		                         time_or_null(n->opened_ns), "grant", n->grant));
-	}
+	(void)held_make(&c->tree, &held); /* without memory: none */
+	for (size_t i = 0; i < c->tree.count; i++)
+		if (c->tree.node[i].kind == NODE_FILE && c->tree.node[i].linked)
+			json_array_append_new(files, describe_file(&c->tree.node[i], &held));
+	held_clear(&held);
 	return files;
 }
 
@@ -212,10 +227,11 @@ static json_t *view_files(struct containers *set, const struct view *view)
 
 		if (vault_find(set->b->vault, file->name, &secret) < 0)
 			continue;
-		json_array_append_new(files, json_pack("{s:s, s:s, s:I, s:n, s:s}", "path",
-		                                       file->path, "name", file->name, "version",
-		                                       (json_int_t)secret.current.number, "opened",
-		                                       "grant", file->grant->id));
+		json_array_append_new(files,
+		                      json_pack("{s:s, s:s, s:I, s:n, s:n, s:[], s:s}", "path",
+		                                file->path, "name", file->name, "version",
+		                                (json_int_t)secret.current.number, "opened_version",
+		                                "opened", "held", "grant", file->grant->id));
 	}
 	return files;
 }

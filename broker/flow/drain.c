@@ -16,6 +16,7 @@
 #include "coffer/log.h"
 #include "coffer/times.h"
 #include "flow/container.h"
+#include "flow/opened.h"
 #include "flow/report.h"
 #include "server/config.h"
 
@@ -76,6 +77,15 @@ void drain_arm_fold(struct containers *set)
 		                           FOLD_USEC, 0, on_fold_due, set);
 }
 
+/* The worker's word, which a successor of ours reads in the registration: no time before 1970. */
+static void note_open(struct container *c, struct node *n, int64_t time_ns)
+{
+	if (!opened_note(&c->tree, n, time_ns > 0 ? time_ns : times_now()))
+		return;
+	registry_save_soon(c);
+	uptake_check(c->set, c);
+}
+
 static void take(struct container *c, const struct ring_record *record)
 {
 	struct node *n = record->node ? tree_by_id(&c->tree, record->node) : NULL;
@@ -89,9 +99,9 @@ static void take(struct container *c, const struct ring_record *record)
 		.path = n ? n->path : NULL,
 	};
 
-	if (n && record->result == 0 &&
+	if (n && n->kind == NODE_FILE && record->result == 0 &&
 	    (record->event == RING_OPEN || record->event == RING_API_GET))
-		n->opened_ns = record->time_ns;
+		note_open(c, n, record->last_ns ? record->last_ns : record->time_ns);
 	result = audit_fold_add(c->set->fold, &context, record, times_now());
 	if (result < 0)
 		log_error("an audit record of %s is lost: %s", c->instance_text, strerror(-result));

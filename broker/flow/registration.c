@@ -233,6 +233,7 @@ void container_end(struct container *c, const char *why)
 	sd_event_source_disable_unref(c->retry_timer);
 	tree_clear(&c->tree);
 	facts_clear(&c->facts);
+	uptake_check(set, c); /* it is not in the set any more */
 	free(c);
 	settle_check(set);
 	registry_note_loaded(set);

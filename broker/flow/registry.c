@@ -27,6 +27,8 @@
 #include "server/ready.h"
 
 #define LOADING_MAX 64 /* attachers at one time that look at what an earlier broker left */
+/* What a broker that is killed may forget of opens; thousands of files are let go of at once. */
+#define SAVE_USEC 500000
 #define REGISTRY_FILE_MAX (4 * 1024 * 1024) /* WORKER_NODES_MAX nodes of up to 900 bytes */
 
 static int registry_open(struct containers *set)
@@ -49,11 +51,34 @@ void registry_save(struct container *c)
 	SCOPED(json_text_ptr) char *text = object ? json_text(object) : NULL;
 	char name[64];
 
+	c->unsaved = false;
 	file_name(c->instance_text, name);
 	if (dir < 0 || !text || io_write_file_atomic(dir, name, text, strlen(text), 0600) < 0)
 		log_warn("cannot save the registration of process %d; a restarted broker will not "
 		         "know it",
 		         c->facts.fixed.pid);
+}
+
+static int on_save(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct containers *set = arg;
+
+	set->save_timer = sd_event_source_disable_unref(set->save_timer);
+	for (struct container *c = set->first; c; c = c->next)
+		if (c->unsaved)
+			registry_save(c);
+	return 0;
+}
+
+void registry_save_soon(struct container *c)
+{
+	struct containers *set = c->set;
+
+	c->unsaved = true;
+	if (!set->save_timer &&
+	    sd_event_add_time_relative(set->b->event, &set->save_timer, CLOCK_BOOTTIME, SAVE_USEC,
+	                               0, on_save, set) < 0)
+		registry_save(c);
 }
 
 void registry_remove(struct container *c)
@@ -175,6 +200,7 @@ void registry_note_loaded(struct containers *set)
 
 void registry_free(struct containers *set)
 {
+	set->save_timer = sd_event_source_disable_unref(set->save_timer);
 	for (size_t i = 0; set->to_load && set->to_load[i]; i++)
 		free(set->to_load[i]);
 	free(set->to_load);

@@ -11,14 +11,15 @@
 static json_t *node_to_json(const struct node *n)
 {
 	return json_pack(
-		"{s:I,s:I,s:i,s:i,s:I,s:I,s:b,s:b,s:b,s:b,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "id",
-		(json_int_t)n->id, "parent", (json_int_t)n->parent, "kind", (int)n->kind, "mode",
-		(int)n->mode, "uid", (json_int_t)n->uid, "gid", (json_int_t)n->gid, "linked",
-		n->linked, "withdrawn", n->withdrawn, "staged", n->staged, "denied", n->denied,
-		"path", n->path, "name", n->name ? n->name : "", "grant", n->grant, "version",
-		(json_int_t)n->version, "size", (json_int_t)n->size, "mtime",
+		"{s:I,s:I,s:i,s:i,s:I,s:I,s:b,s:b,s:b,s:b,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+		"id", (json_int_t)n->id, "parent", (json_int_t)n->parent, "kind", (int)n->kind,
+		"mode", (int)n->mode, "uid", (json_int_t)n->uid, "gid", (json_int_t)n->gid,
+		"linked", n->linked, "withdrawn", n->withdrawn, "staged", n->staged, "denied",
+		n->denied, "path", n->path, "name", n->name ? n->name : "", "grant", n->grant,
+		"version", (json_int_t)n->version, "size", (json_int_t)n->size, "mtime",
 		(json_int_t)n->mtime_ns, "expires", (json_int_t)n->expires_ns, "opened",
-		(json_int_t)n->opened_ns);
+		(json_int_t)n->opened_ns, "before_version", (json_int_t)n->before_version, "before",
+		(json_int_t)n->before_ns);
 }
 
 static json_t *update_to_json(const struct update *u)
@@ -109,9 +110,11 @@ int registry_request(const json_t *object, struct inspection_request *ret, struc
 static int get_numbers(const json_t *object, struct node *n, struct err *e)
 {
 	int64_t kind = 0, mode = 0, uid = 0, gid = 0, id = 0, parent = 0, version = 0, size = 0;
+	int64_t before_version = 0;
 	const struct {
 		const char *key;
 		int64_t max, *slot;
+		bool may_lack; /* an earlier build did not write it */
 	} rows[] = {
 		{ "id", INT64_MAX, &id },
 		{ "parent", INT64_MAX, &parent },
@@ -124,11 +127,13 @@ static int get_numbers(const json_t *object, struct node *n, struct err *e)
 		{ "mtime", INT64_MAX, &n->mtime_ns },
 		{ "expires", INT64_MAX, &n->expires_ns },
 		{ "opened", INT64_MAX, &n->opened_ns },
+		{ "before_version", INT64_MAX, &before_version, true },
+		{ "before", INT64_MAX, &n->before_ns, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		int result =
-			json_get_int(object, rows[i].key, true, 0, rows[i].max, rows[i].slot, e);
+		int result = json_get_int(object, rows[i].key, !rows[i].may_lack, 0, rows[i].max,
+		                          rows[i].slot, e);
 
 		if (result < 0)
 			return result;
@@ -141,6 +146,7 @@ static int get_numbers(const json_t *object, struct node *n, struct err *e)
 	n->gid = (uint32_t)gid;
 	n->version = (uint64_t)version;
 	n->size = (uint64_t)size;
+	n->before_version = (uint64_t)before_version;
 	return 0;
 }
 

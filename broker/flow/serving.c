@@ -203,6 +203,7 @@ static int send_tree(struct container *c)
 	if (order)
 		qsort(order, c->tree.count, sizeof(struct node *), by_id);
 	for (size_t i = 0; i < c->tree.count && result >= 0; i++) {
+		order[i]->released = false; /* its predecessor's word */
 		if (order[i]->staged || (order[i]->kind == NODE_FILE && !order[i]->content))
 			continue; /* of what is not had the bytes are withdrawn */
 		result = serving_send_node(c, WR_NODE, order[i], NULL);

@@ -66,6 +66,7 @@ static void settled(struct container *c)
 	else
 		container_tell_waiters(c, -ENOENT, why_unmounted(c));
 	settle_check(c->set);
+	uptake_check(c->set, c);
 }
 
 static void note_failure(struct container *c, const char *why)

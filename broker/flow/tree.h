@@ -26,12 +26,16 @@ struct node {
 	bool staged;             /* part of the change under way */
 	bool withdrawn; /* its secret was removed: not to be read on, whatever comes in its place */
 	bool denied;    /* reads fail: revoked, removed or expired */
-	char *path;     /* below the mount; "" for the root folder */
-	char *name;     /* files: the secret; symlinks: the target */
+	bool released; /* linked still, but its worker knows of the rename and nobody can reach it */
+	char *path;    /* below the mount; "" for the root folder */
+	char *name;    /* files: the secret; symlinks: the target */
 	char grant[POLICY_ID_LEN + 1];
 	uint64_t version;
 	uint64_t size;
 	int64_t mtime_ns, expires_ns, opened_ns; /* opened: last granted open seen, 0 never */
+	/* opened.h: of what had this file's name before, the newest that was opened, and when last */
+	uint64_t before_version;
+	int64_t before_ns;
 	struct content *content;
 };
 

@@ -22,6 +22,7 @@
 #include "coffer/log.h"
 #include "coffer/times.h"
 #include "flow/container.h"
+#include "flow/opened.h"
 #include "flow/report.h"
 #include "flow/update.h"
 
@@ -502,6 +503,7 @@ void update_commit(struct container *c)
 {
 	struct update *update = c->update;
 
+	drain_now(c); /* what was opened before belongs to what goes */
 	for (size_t i = 0; i < update->steps; i++) {
 		struct node *n = tree_by_id(&c->tree, update->step[i].node);
 		struct node *old;
@@ -511,8 +513,10 @@ void update_commit(struct container *c)
 		switch (update->step[i].kind) {
 		case STAGE_PUT:
 			old = tree_by_path(&c->tree, n->path);
-			if (old)
+			if (old) {
+				opened_inherit(n, old);
 				old->linked = false;
+			}
 			n->linked = true;
 			n->staged = false;
 			report_file(c, "show", n, NULL);
@@ -528,6 +532,7 @@ void update_commit(struct container *c)
 		}
 	}
 	update_abandon(c);
+	update_drop_released(c);
 	registry_save(c);
 }
 
@@ -577,12 +582,4 @@ int update_on_worker(struct container *c, const struct record *r)
 	over(c);
 	/* Its tree is not what it is to be: a successor is told the whole. */
 	return result < 0 ? -EBADMSG : 0;
-}
-
-void update_released(struct container *c, uint64_t node)
-{
-	struct node *n = tree_by_id(&c->tree, node);
-
-	if (n && !n->linked && !n->staged)
-		tree_remove(&c->tree, node);
 }

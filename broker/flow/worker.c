@@ -156,6 +156,15 @@ static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
 	return 0;
 }
 
+/* After what it said last, which is in the socket still. */
+static int watch_death(struct worker *w)
+{
+	int result = sd_event_add_io(w->b->event, &w->death, w->pidfd, EPOLLIN, on_death, w);
+
+	return result < 0 ? result
+	                  : sd_event_source_set_priority(w->death, SD_EVENT_PRIORITY_NORMAL + 1);
+}
+
 static void on_spawned(void *arg, struct spawned *result)
 {
 	struct worker *w = arg;
@@ -170,8 +179,7 @@ static void on_spawned(void *arg, struct spawned *result)
 	w->pidfd = result->pidfd;
 	/* Only now is it heard: whoever hears it may want to know its pid. */
 	sd_event_source_set_enabled(w->io, SD_EVENT_ON);
-	if (kern_start_time(w->pid, &w->start_time) < 0 ||
-	    sd_event_add_io(w->b->event, &w->death, w->pidfd, EPOLLIN, on_death, w) < 0)
+	if (kern_start_time(w->pid, &w->start_time) < 0 || watch_death(w) < 0)
 		ended(w);
 }
 
@@ -241,7 +249,7 @@ int worker_adopt(struct broker *b, int sock, pid_t pid, uint64_t start_time, wor
 	w->pidfd = TAKE_FD(pidfd);
 	result = watch_socket(w);
 	if (result >= 0)
-		result = sd_event_add_io(b->event, &w->death, w->pidfd, EPOLLIN, on_death, w);
+		result = watch_death(w);
 	if (result < 0) {
 		w->sock = -1; /* stays the caller's */
 		worker_free(w);

@@ -96,7 +96,9 @@ START_TEST(ps_has_a_line_for_each_file_and_for_a_container_without_files)
 		  "{\"parameters\":{\"attachments\":[{\"container\":\"web\",\"runtime\":\"runc\","
 		  "\"pid\":7,"
 		  "\"state\":\"mounted\",\"files\":[{\"path\":\"a\",\"name\":\"a\",\"version\":1,"
-		  "\"opened\":\"T\",\"grant\":\"g\"},{\"path\":\"b\",\"name\":\"b\",\"version\":2,"
+		  "\"opened_version\":1,\"opened\":\"T\",\"held\":[],\"grant\":\"g\"},"
+		  "{\"path\":\"b\",\"name\":\"b\",\"version\":9,\"opened_version\":null,"
+		  "\"held\":[1,2,3,4,5,6],"
 		  "\"grant\":\"g\"}]},{\"container\":\"\\u001b[2J\",\"runtime\":\"docker\",\"pid\":"
 		  "8,"
 		  "\"state\":\"empty\",\"files\":[]}]}}" },
@@ -105,9 +107,9 @@ START_TEST(ps_has_a_line_for_each_file_and_for_a_container_without_files)
 	pid_t broker = fake_start(dir, rows);
 
 	ck_assert_int_eq(run("ps"), 0);
-	ck_assert_str_eq(out, "web\trunc\t7\tmounted\ta\t1\tT\n"
-	                      "web\trunc\t7\tmounted\tb\t2\t-\n"
-	                      "\\x1b[2J\tdocker\t8\tempty\t-\t-\t-\n");
+	ck_assert_str_eq(out, "web\trunc\t7\tmounted\ta\t1\t1\tT\t-\n"
+	                      "web\trunc\t7\tmounted\tb\t9\t-\t-\t1,2,3,4,+2\n"
+	                      "\\x1b[2J\tdocker\t8\tempty\t-\t-\t-\t-\t-\n");
 	ck_assert_int_eq(run("ps", "--json"), 0);
 	ck_assert_int_eq(strncmp(out, "{\"attachments\":[", 16), 0);
 	ck_assert_ptr_null(strchr(out, '\033'));
