@@ -17,6 +17,7 @@
 struct config;     /* server/config.h */
 struct server;     /* server/server.h */
 struct audit_pump; /* server/audit_pump.h */
+struct feed;       /* server/feed.h */
 struct containers; /* flow/containers.h */
 struct workload;   /* flow/workload.h */
 struct spawner;    /* flow/spawner.h: our end of the key-less half */
@@ -29,6 +30,7 @@ struct broker {
 	struct policy *policy; /* empty while sealed: grants are sealed too */
 	struct audit *audit;
 	struct audit_pump *audit_pump;
+	struct feed *feed;
 	struct spawner *spawner;
 	struct containers *containers;
 	struct server *server;

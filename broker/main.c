@@ -19,6 +19,7 @@
 #include "flow/workload.h"
 #include "server/audit_pump.h"
 #include "server/config.h"
+#include "server/feed.h"
 #include "server/folders.h"
 #include "server/lifecycle.h"
 #include "server/privileges.h"
@@ -81,7 +82,7 @@ static int open_store(struct broker *b, struct err *e)
 	if (r < 0)
 		return r;
 	b->policy = policy_new();
-	return b->policy ? 0 : err_set(e, -ENOMEM, "out of memory");
+	return b->policy ? feed_new(b, &b->feed, e) : err_set(e, -ENOMEM, "out of memory");
 }
 
 static int open_doors(struct broker *b, struct sockets *sockets, struct err *e)
@@ -163,6 +164,7 @@ static void stop(struct broker *b)
 	workload_free(b->workload);
 	if (b->audit)
 		(void)audit_add(b->audit, "stop", NULL);
+	feed_free(b->feed);
 	audit_pump_free(b->audit_pump);
 	audit_close(b->audit);
 	vault_free(b->vault);

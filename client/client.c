@@ -167,24 +167,11 @@ int client_collect(const struct client *c, const char *method, json_t *parameter
 	return r;
 }
 
-/* "runc/web, docker/db", cut where the line gets long. */
 static void warn_lagging(const json_t *lagging)
 {
-	char names[ERR_TEXT_MAX] = "", shown[NAME_LEN_MAX + 1];
-	size_t used = 0, i = 0;
-	json_t *name = NULL;
+	char names[ERR_TEXT_MAX];
 
-	json_array_foreach (lagging, i, name) {
-		const char *text = json_is_string(name) ? json_string_value(name) : "?";
-		int n = snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
-		                 name_escape(text, strlen(text), shown, sizeof(shown)));
-
-		if (n < 0 || (size_t)n >= sizeof(names) - used) {
-			snprintf(names + used, sizeof(names) - used, "%s", "...");
-			break;
-		}
-		used += (size_t)n;
-	}
+	output_names(lagging, names, sizeof(names));
 	output_warning("done, but not yet shown in %s; see: coffer ps", names);
 }
 

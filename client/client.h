@@ -67,6 +67,24 @@ int client_collect(const struct client *c, const char *method, json_t *parameter
  */
 int client_changed(const struct client *c, const json_t *reply, struct err *e);
 
+/*
+ * --wait-adopted of a change: 0 and milliseconds (0 if it was not given), or CLIENT_USAGE. And what
+ * the answer says of it: -ETIME with a sentence that names the containers, if there are such.
+ */
+int client_wait_adopted(const struct options *o, int64_t *ret_ms, struct err *e);
+int client_adopted(const json_t *reply, const char *text, struct err *e);
+
+/* A change whose answer may take `wait_ms` more, with descriptors beside it (NULL: none). */
+struct client_change {
+	const char *method;
+	json_t *parameters; /* borrowed */
+	const int *fds;
+	size_t nfds;
+	int64_t wait_ms;
+};
+int client_change(const struct client *c, const struct client_change *change, json_t **ret,
+                  struct err *e);
+
 /* Handlers, by file. */
 int verb_init(struct client *c, const struct options *o, struct err *e); /* verb_unseal.c */
 int verb_unseal(struct client *c, const struct options *o, struct err *e);
@@ -74,7 +92,9 @@ int verb_seal(struct client *c, const struct options *o, struct err *e);
 int verb_status(struct client *c, const struct options *o, struct err *e); /* verb_status.c */
 int verb_put(struct client *c, const struct options *o, struct err *e);    /* verb_put.c */
 int verb_get(struct client *c, const struct options *o, struct err *e);    /* verb_get.c */
-int verb_ls(struct client *c, const struct options *o, struct err *e);     /* verb_list.c */
+int verb_wait(struct client *c, const struct options *o, struct err *e);   /* verb_wait.c */
+int verb_watch(struct client *c, const struct options *o, struct err *e);
+int verb_ls(struct client *c, const struct options *o, struct err *e); /* verb_list.c */
 int verb_info(struct client *c, const struct options *o, struct err *e);
 int verb_history(struct client *c, const struct options *o, struct err *e);
 int verb_rollback(struct client *c, const struct options *o, struct err *e); /* verb_change.c */

@@ -145,6 +145,26 @@ void output_fact(FILE *out, int indent, const char *label, const char *text)
 	fputc('\n', out);
 }
 
+void output_names(const json_t *names, char *buffer, size_t size)
+{
+	char shown[NAME_LEN_MAX + 1];
+	size_t used = 0, i = 0;
+	json_t *name = NULL;
+
+	buffer[0] = '\0';
+	json_array_foreach (names, i, name) {
+		const char *text = json_is_string(name) ? json_string_value(name) : "?";
+		int n = snprintf(buffer + used, size - used, "%s%s", i ? ", " : "",
+		                 name_escape(text, strlen(text), shown, sizeof(shown)));
+
+		if (n < 0 || (size_t)n >= size - used) {
+			snprintf(buffer + used, size - used, "%s", "...");
+			return;
+		}
+		used += (size_t)n;
+	}
+}
+
 int output_json(const json_t *value, struct err *e)
 {
 	SCOPED(json_text_ptr) char *text = json_text(value);

@@ -32,6 +32,9 @@ void output_text(FILE *out, const char *text);
 /* "label      text": one line of a listing of facts, indented by `indent` columns. "" is "-". */
 void output_fact(FILE *out, int indent, const char *label, const char *text);
 
+/* "runc/web, docker/db" of a list of texts, escaped, and cut with "..." to fit. */
+void output_names(const json_t *names, char *buffer, size_t size);
+
 /* A JSON value on one line. 0 or -ENOMEM. */
 int output_json(const json_t *value, struct err *e);
 

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call.h"
 #include "client.h"
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
@@ -23,6 +22,7 @@ struct put {
 	char expires_text[TIMES_TEXT_MAX];
 	json_t *labels;
 	bool has_if_version;
+	int64_t wait_ms; /* --wait-adopted */
 	int64_t if_version;
 	int fds[PUT_NAMES_MAX];
 	size_t nfds;
@@ -70,6 +70,8 @@ static int take_options(struct put *p, const struct options *o, struct err *e)
 		return CLIENT_USAGE;
 	p->has_if_version = r == 1;
 	r = take_expiry(p, options_text(o, "expires", 0), e);
+	if (r == 0)
+		r = client_wait_adopted(o, &p->wait_ms, e);
 	return r < 0 ? r : labels_from_options(o, &p->labels, e);
 }
 
@@ -170,27 +172,26 @@ static void print_stored(const json_t *reply)
 	}
 }
 
-static int send_all(const struct client *c, const struct put *p, struct err *e)
+static int send_all(const struct client *c, const struct put *p, const struct options *o,
+                    struct err *e)
 {
-	SCOPED(call_free_ptr) struct call *call = NULL;
 	SCOPED(json_ptr) json_t *parameters = json_object();
 	SCOPED(json_ptr) json_t *reply = NULL;
 	int r = set_new(parameters, "items", json_incref(p->items), e);
 
 	if (r == 0)
-		r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
-	if (r == 0)
-		r = call_once(call,
-		              &(struct call_request){ .method = "Put",
-		                                      .parameters = parameters,
-		                                      .fds = p->fds,
-		                                      .nfds = p->nfds },
-		              &reply, e);
+		r = client_change(c,
+		                  &(struct client_change){ .method = "Put",
+		                                           .parameters = parameters,
+		                                           .fds = p->fds,
+		                                           .nfds = p->nfds,
+		                                           .wait_ms = p->wait_ms },
+		                  &reply, e);
 	if (r == 0)
 		r = client_changed(c, reply, e);
 	if (r == 0)
 		print_stored(reply);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : client_adopted(reply, options_text(o, "wait-adopted", 0), e);
 }
 
 int verb_put(struct client *c, const struct options *o, struct err *e)
@@ -204,5 +205,5 @@ int verb_put(struct client *c, const struct options *o, struct err *e)
 		r = err_set(e, CLIENT_USAGE, "at most %d names at once", PUT_NAMES_MAX);
 	if (r == 0)
 		r = take_values(&p, o, e);
-	return r < 0 ? r : send_all(c, &p, e);
+	return r < 0 ? r : send_all(c, &p, o, e);
 }

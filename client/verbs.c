@@ -27,11 +27,18 @@ static const struct option_row unseal_options[] = {
 	{ 0 },
 };
 
+#define WAIT_ADOPTED                                                                              \
+	{                                                                                         \
+		"wait-adopted", "TIME", false,                                                    \
+			"wait until every reader has opened it, such as 30s; fail if one has not" \
+	}
+
 static const struct option_row put_options[] = {
 	{ "file", "FILE", false, "read the value from FILE" },
 	{ "label", "KEY=VALUE", true, "keep a label with the version (may be repeated)" },
 	{ "expires", "TIME", false, "90s, 15m, 12h, 30d, 2w from now, or an RFC 3339 time" },
 	{ "if-version", "N", false, "only if N is the current version; 0: only if there is none" },
+	WAIT_ADOPTED,
 	{ 0 },
 };
 
@@ -43,6 +50,14 @@ static const struct option_row get_options[] = {
 
 static const struct option_row rollback_options[] = {
 	{ "to", "N", false, "the version to go back to" },
+	WAIT_ADOPTED,
+	{ 0 },
+};
+
+static const struct option_row wait_options[] = {
+	{ "newer-than", "N", false, "a version newer than N, which may be there already" },
+	{ "removed", NULL, false, "wait until the name is gone (removed or expired)" },
+	{ "timeout", "TIME", false, "give up after 90s, 15m, 12h; else never" },
 	{ 0 },
 };
 
@@ -110,6 +125,16 @@ const struct verb client_verbs[] = {
 	{ "rm", "NAME", "Remove a name and all its versions",
 	  "It vanishes from every container, and reads of descriptors already open fail.", NULL, 1,
 	  1, verb_rm },
+	{ "wait", "NAME [--newer-than N | --removed] [--timeout TIME]",
+	  "Wait until a name has a newer version",
+	  "Newer than the one at the start; a name that is not there is waited for. Prints NAME\n"
+	  "VERSION when every container that is granted it shows it.",
+	  wait_options, 1, 1, verb_wait },
+	{ "watch", "[NAME | PREFIX/]", "Print what happens to secrets, as it happens",
+	  "One line each: \"now NAME VERSION\" for what is there, \"ready\", then \"put\", "
+	  "\"remove\"\nand \"expire\" with name and version. Ends when the broker goes or is "
+	  "sealed.",
+	  NULL, 0, 1, verb_watch },
 	{ "grant", "NAME_OR_PREFIX/ CONDITION... [OPTION]...",
 	  "Give containers a secret, or all below a prefix",
 	  "All conditions (--runtime, --container, --image, --label, --unit) must hold; at\n"

@@ -3,13 +3,22 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "flow/containers.h"
+#include "coffer/cleanup.h"
+#include "coffer/times.h"
 #include "server/audit_pump.h"
+#include "server/feed.h"
 
 struct settling {
+	struct broker *b;
 	struct call *call;
 	json_t *reply;
+	uint64_t position;        /* of the feed: what is shown when this is */
+	struct uptake_item *item; /* what has to be opened before it is answered */
+	size_t items;
+	int64_t deadline_ns;
+	struct uptake *uptake;
 };
 
 static int stands(struct err *e, int r)
@@ -51,45 +60,126 @@ int change_record(struct broker *b, struct call *call, const char *event, json_t
 	if (r == 0)
 		r = change_flush(b, e);
 	if (r < 0) /* it stands all the same: containers show it */
-		(void)containers_refresh(b->containers, NULL, NULL);
+		feed_show(b->feed);
 	return r;
+}
+
+static void settling_free(struct settling *s)
+{
+	json_decref(s->reply);
+	call_unref(s->call);
+	free(s->item);
+	free(s);
+}
+
+static json_t *name_list(const char *const *names, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, json_string(names[i]));
+	return list;
+}
+
+/* The last answer; nothing of ours may be called by what it sets off. */
+static void answer(struct settling *s)
+{
+	call_on_gone(s->call, NULL, NULL);
+	call_reply(s->call, TAKE_PTR(s->reply));
+	settling_free(s);
+}
+
+static void adopted(void *arg, const char *const *names, size_t count)
+{
+	struct settling *s = arg;
+
+	json_object_set_new(s->reply, "unadopted", name_list(names, count));
+	answer(s);
+}
+
+static void on_gone(void *arg)
+{
+	struct settling *s = arg;
+
+	if (s->uptake)
+		containers_forget_uptake(s->b->containers, s->uptake);
+	settling_free(s);
+}
+
+static void await_adoption(struct settling *s)
+{
+	struct err e;
+	int r;
+
+	if (call_gone(s->call)) {
+		settling_free(s);
+		return;
+	}
+	call_on_gone(s->call, on_gone, s);
+	r = containers_await_uptake(s->b->containers, s->item, s->items, s->deadline_ns, adopted, s,
+	                            &s->uptake);
+	if (r < 0) {
+		call_on_gone(s->call, NULL, NULL);
+		err_errno(&e, r, "the change was made, but it cannot be waited for");
+		call_fail(s->call, r, &e);
+		settling_free(s);
+	}
 }
 
 static void settled(void *arg, const char *const *lagging, size_t count)
 {
 	struct settling *s = arg;
-	json_t *names = json_array();
 
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(names, json_string(lagging[i]));
-	json_object_set_new(s->reply, "lagging", names);
-	call_reply(s->call, s->reply);
-	call_unref(s->call);
-	free(s);
+	feed_shown(s->b->feed, s->position);
+	json_object_set_new(s->reply, "lagging", name_list(lagging, count));
+	if (s->items > 0)
+		await_adoption(s);
+	else
+		answer(s);
 }
 
-int change_settle(struct broker *b, struct call *call, json_t *reply, struct err *e)
+static struct settling *settling_new(struct broker *b, struct call *call, json_t *reply)
 {
 	struct settling *s = calloc(1, sizeof(*s));
-	int r;
 
 	if (!s || !reply) {
 		free(s);
 		json_decref(reply);
-		return err_set(e, -ENOMEM,
-		               "the change was made, but there is no memory to bring "
-		               "the containers up to date");
+		return NULL;
 	}
+	s->b = b;
 	s->call = call_ref(call);
 	s->reply = reply;
-	r = containers_refresh(b->containers, settled, s);
-	if (r < 0) {
-		call_unref(call);
-		json_decref(reply);
-		free(s);
-		return err_errno(e, r,
-		                 "the change was made, but the containers could not be brought up "
-		                 "to date");
+	s->position = feed_position(b->feed);
+	return s;
+}
+
+int change_settle_adopted(struct broker *b, struct call *call, json_t *reply,
+                          const struct uptake_item *items, size_t n, int64_t wait_ms, struct err *e)
+{
+	struct settling *s = settling_new(b, call, reply);
+	int r = s ? 0 : -ENOMEM;
+
+	if (r == 0 && wait_ms > 0) {
+		s->deadline_ns = times_boottime() + wait_ms * (NS_PER_S / 1000);
+		s->item = calloc(n + 1, sizeof(*s->item));
+		if (s->item)
+			memcpy(s->item, items, n * sizeof(*items));
+		s->items = s->item ? n : 0;
+		r = s->item ? 0 : -ENOMEM;
 	}
-	return 0;
+	if (r == 0)
+		r = containers_refresh(b->containers, settled, s);
+	if (r == 0)
+		return 0;
+	if (s)
+		settling_free(s);
+	feed_show(b->feed);
+	return err_errno(e, r,
+	                 "the change was made, but the containers could not be brought up to date");
+}
+
+int change_settle(struct broker *b, struct call *call, json_t *reply, struct err *e)
+{
+	return change_settle_adopted(b, call, reply, NULL, 0, 0, e);
 }

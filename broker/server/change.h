@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "flow/containers.h"
 #include "server/server.h"
 
 /*
@@ -24,3 +25,12 @@ int change_flush(struct broker *b, struct err *e);
  * is answered later; a handler returns what this returns.
  */
 int change_settle(struct broker *b, struct call *call, json_t *reply, struct err *e);
+
+/*
+ * The same, and then wait until every reader has opened what was stored, at most `wait_ms` from now
+ * in all; "unadopted" names those that have not. 0: as change_settle. Items are copied, their names
+ * are not: they live as long as the call.
+ */
+int change_settle_adopted(struct broker *b, struct call *call, json_t *reply,
+                          const struct uptake_item *items, size_t n, int64_t wait_ms,
+                          struct err *e);

@@ -11,6 +11,7 @@
 #include "flow/containers.h"
 #include "server/audit_pump.h"
 #include "server/config.h"
+#include "server/feed.h"
 #include "server/ready.h"
 
 #define KEYFILE_MAX 4096 /* as vault_keyfile_key allows */
@@ -179,6 +180,7 @@ int lifecycle_seal(struct broker *b, json_t *who, struct err *e)
 	containers_drain(b->containers);
 	(void)record(b, "seal", who, json_pack("{s:b}", "stops", b->config->seal_stops));
 	close_again(b);
+	feed_sealed(b->feed);
 	if (b->config->seal_stops)
 		containers_stop_all(b->containers);
 	r = containers_refresh(b->containers, NULL, NULL);

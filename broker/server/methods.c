@@ -19,12 +19,13 @@ const struct method operator_methods[] = {
 	  method_unseal },
 	{ "Seal", WHO_GROUP, NAMES(), false, method_seal },
 
-	{ "Put", WHO_GROUP, NAMES("items"), false, method_put },
+	{ "Put", WHO_GROUP, NAMES("items", "wait_adopted"), false, method_put },
 	{ "Get", WHO_GROUP, NAMES("name", "version", "memfd"), false, method_get },
 	{ "List", WHO_GROUP, NAMES("prefix"), true, method_list },
 	{ "Info", WHO_GROUP, NAMES("name"), false, method_info },
-	{ "Rollback", WHO_GROUP, NAMES("name", "to"), false, method_rollback },
+	{ "Rollback", WHO_GROUP, NAMES("name", "to", "wait_adopted"), false, method_rollback },
 	{ "Remove", WHO_GROUP, NAMES("name"), false, method_remove },
+	{ "Watch", WHO_GROUP, NAMES("name"), true, method_watch },
 
 	{ "Grant", WHO_GROUP, NAMES("grant"), false, method_grant },
 	{ "Revoke", WHO_GROUP, NAMES("id"), false, method_revoke },

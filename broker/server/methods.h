@@ -20,6 +20,8 @@ int method_list(struct broker *b, struct call *call, json_t *parameters, struct 
 int method_info(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_rollback(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_remove(struct broker *b, struct call *call, json_t *parameters, struct err *e);
+/* methods_watch.c */
+int method_watch(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 /* methods_policy.c */
 int method_grant(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_revoke(struct broker *b, struct call *call, json_t *parameters, struct err *e);

@@ -10,6 +10,7 @@
 #include "flow/containers.h"
 #include "server/audit_pump.h"
 #include "server/change.h"
+#include "server/feed.h"
 #include "server/lifecycle.h"
 #include "server/methods.h"
 #include "server/pages.h"
@@ -71,36 +72,55 @@ static json_t *stored_json(const char *name, uint64_t version)
 }
 
 static int put_items(struct broker *b, struct call *call, const struct put_items *items,
-                     struct err *e)
+                     int64_t wait_ms, struct err *e)
 {
+	struct uptake_item stored[VAULT_ITEMS_MAX];
 	uint64_t versions[VAULT_ITEMS_MAX] = { 0 };
-	json_t *stored;
+	json_t *list;
 	int r = vault_put(b->vault, items->item, items->count, versions, e);
 
-	for (size_t i = 0; r == 0 && i < items->count; i++)
-		r = change_add(b, call, "put", stored_json(items->item[i].name, versions[i]), e);
-	if (r == 0)
-		r = change_flush(b, e);
 	if (r < 0)
 		return r;
-	stored = json_array();
+	for (size_t i = 0; i < items->count; i++) {
+		stored[i] = (struct uptake_item){ items->item[i].name, versions[i] };
+		feed_note(b->feed, FEED_PUT, stored[i].name, versions[i]);
+	}
+	for (size_t i = 0; r == 0 && i < items->count; i++)
+		r = change_add(b, call, "put", stored_json(stored[i].name, versions[i]), e);
+	if (r == 0)
+		r = change_flush(b, e);
+	if (r < 0) { /* it stands all the same: containers show it */
+		feed_show(b->feed);
+		return r;
+	}
+	list = json_array();
 	for (size_t i = 0; i < items->count; i++)
-		json_array_append_new(stored, stored_json(items->item[i].name, versions[i]));
-	return change_settle(b, call, json_pack("{s:o}", "stored", stored), e);
+		json_array_append_new(list, stored_json(stored[i].name, versions[i]));
+	return change_settle_adopted(b, call, json_pack("{s:o}", "stored", list), stored,
+	                             items->count, wait_ms, e);
+}
+
+/* How long to wait until readers have opened what is stored: 0 if that is not asked for. */
+static int read_wait(const json_t *parameters, int64_t *ret_ms, struct err *e)
+{
+	return json_get_int(parameters, "wait_adopted", false, 1, UPTAKE_LIMIT_MS, ret_ms, e);
 }
 
 int method_put(struct broker *b, struct call *call, json_t *parameters, struct err *e)
 {
 	SCOPED(put_items_clear) struct put_items items = { 0 };
+	int64_t wait_ms = 0;
 	int r = lifecycle_may_change(b, e);
 
+	if (r == 0)
+		r = read_wait(parameters, &wait_ms, e);
 	if (r == 0)
 		r = put_items_read(call, parameters, &items, e);
 	if (r < 0 || answer_conflict(b, call, &items))
 		return r;
 	if (items.count > 1)
 		call_about(call, "");
-	return put_items(b, call, &items, e);
+	return put_items(b, call, &items, wait_ms, e);
 }
 
 /* Reading is recorded, and on disk, before one byte leaves. */
@@ -327,39 +347,48 @@ int method_info(struct broker *b, struct call *call, json_t *parameters, struct 
 
 int method_rollback(struct broker *b, struct call *call, json_t *parameters, struct err *e)
 {
-	const char *name = NULL;
-	int64_t to = 0;
-	uint64_t version = 0;
+	struct uptake_item stored = { 0 };
+	int64_t to = 0, wait_ms = 0;
 	json_t *fields;
 	int r = lifecycle_may_change(b, e);
 
 	if (r == 0)
-		r = read_name(call, parameters, &name, e);
+		r = read_name(call, parameters, &stored.name, e);
 	if (r == 0)
 		r = json_get_int(parameters, "to", true, 1, INT64_MAX, &to, e);
 	if (r == 0)
-		r = vault_rollback(b->vault, name, (uint64_t)to, &version, e);
+		r = read_wait(parameters, &wait_ms, e);
+	if (r == 0)
+		r = vault_rollback(b->vault, stored.name, (uint64_t)to, &stored.version, e);
 	if (r < 0)
 		return r;
-	fields = stored_json(name, version);
+	feed_note(b->feed, FEED_PUT, stored.name, stored.version);
+	fields = stored_json(stored.name, stored.version);
 	json_object_set_new(fields, "to", json_integer(to));
 	r = change_record(b, call, "rollback", fields, e);
 	if (r < 0)
 		return r;
-	return change_settle(b, call, json_pack("{s:o}", "stored", stored_json(name, version)), e);
+	return change_settle_adopted(
+		b, call, json_pack("{s:o}", "stored", stored_json(stored.name, stored.version)),
+		&stored, 1, wait_ms, e);
 }
 
 int method_remove(struct broker *b, struct call *call, json_t *parameters, struct err *e)
 {
+	struct vault_secret last = { 0 };
 	const char *name = NULL;
 	int r = lifecycle_may_change(b, e);
 
 	if (r == 0)
 		r = read_name(call, parameters, &name, e);
 	if (r == 0)
-		r = vault_remove(b->vault, name, e);
+		(void)vault_find(b->vault, name, &last); /* removing says if it is not there */
 	if (r == 0)
+		r = vault_remove(b->vault, name, e);
+	if (r == 0) {
+		feed_note(b->feed, FEED_REMOVE, name, last.current.number);
 		containers_withdraw(b->containers, name);
+	}
 	if (r == 0)
 		r = change_record(b, call, "rm", json_pack("{s:s}", "name", name), e);
 	return r < 0 ? r : change_settle(b, call, json_object(), e);

@@ -35,6 +35,7 @@
 #include "flow/containers.h"
 #include "server/audit_pump.h"
 #include "server/config.h"
+#include "server/feed.h"
 #include "server/folders.h"
 #include "server/lifecycle.h"
 #include "server/methods.h"
@@ -49,7 +50,9 @@ struct shared {
 	_Atomic uint64_t container_cgroup; /* containers_hold says yes to this */
 	_Atomic bool all_cgroups;          /* … or to all */
 	_Atomic unsigned int refreshes, drains, stops, pending;
-	_Atomic bool lagging; /* containers_refresh reports one container */
+	_Atomic bool lagging;                  /* containers_refresh reports one container */
+	_Atomic bool unadopted, never_adopted; /* waiting for readers: ends with one, or never */
+	_Atomic unsigned int forgotten;        /* waits that were given up */
 };
 
 struct host {
@@ -91,6 +94,8 @@ static inline void broker_process(struct host *h)
 	if (r == 0)
 		r = vault_open(store, &b.vault, &e);
 	b.policy = policy_new();
+	if (r == 0)
+		r = feed_new(&b, &b.feed, &e);
 	if (r == 0)
 		r = sockets_open(&b, &sockets, &e);
 	/* Whoever may not come in is to be kept out by the broker, not by the file's mode. */
