@@ -150,14 +150,15 @@ static int on_begin(sd_event_source *source, void *arg)
 static int copy_items(struct uptake *u, const struct uptake_item *items, size_t n)
 {
 	u->item = calloc(n + 1, sizeof(*u->item));
-	for (; u->item && u->items < n; u->items++) {
-		u->item[u->items].name = strdup(items[u->items].name);
-		u->item[u->items].version = items[u->items].version;
-		if (!u->item[u->items].name)
-			return -ENOMEM;
-	}
 	if (!u->item)
 		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		char *name = strdup(items[i].name);
+
+		if (!name)
+			return -ENOMEM;
+		u->item[u->items++] = (struct item){ name, items[i].version };
+	}
 	qsort(u->item, n, sizeof(*u->item), by_name);
 	return 0;
 }
