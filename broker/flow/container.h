@@ -238,6 +238,7 @@ void serving_attach_result(struct container *c, uint64_t id, int result, const c
 int drain_new(struct containers *set, struct err *e);
 void drain_free(struct containers *set); /* writes what is folded */
 void drain_now(struct container *c);
+void drain_promptly(struct container *c); /* and again soon, for who waits for its opens */
 void drain_last(
 	struct container *c); /* it has ended: its counts are written, its budget forgotten */
 int drain_watch(struct container *c);

@@ -21,6 +21,7 @@
 #include "server/config.h"
 
 #define DRAIN_USEC 50000
+#define WAITED_FOR_USEC 1000
 #define FOLD_USEC \
 	1000000 /* how long counts wait; a container above its budget has a line a second each */
 #define UNWRITTEN_USEC 500000 /* while the log has not been synced (its disk may be full) */
@@ -155,15 +156,34 @@ void drain_all(struct containers *set)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg);
 
+/* Wake-ups of many containers are joined, unless somebody waits for what they opened. */
+static uint64_t accuracy(const struct containers *set)
+{
+	return set->uptakes ? WAITED_FOR_USEC
+	                    : 0; /* 0: the event loop's own, a quarter of a second */
+}
+
 static void look_again(struct container *c, uint64_t usec)
 {
 	if (c->drain_timer) {
+		sd_event_source_set_time_accuracy(c->drain_timer, accuracy(c->set));
 		sd_event_source_set_time_relative(c->drain_timer, usec);
 		sd_event_source_set_enabled(c->drain_timer, SD_EVENT_ONESHOT);
 	} else if (sd_event_add_time_relative(c->set->b->event, &c->drain_timer, CLOCK_MONOTONIC,
-	                                      usec, 0, on_timer, c) < 0) {
+	                                      usec, accuracy(c->set), on_timer, c) < 0) {
 		log_warn("cannot arm a timer; audit records wait for the next wake-up");
 	}
+}
+
+void drain_promptly(struct container *c)
+{
+	int enabled = SD_EVENT_OFF;
+
+	drain(c);
+	if (c->drain_timer)
+		sd_event_source_get_enabled(c->drain_timer, &enabled);
+	if (enabled != SD_EVENT_OFF)
+		look_again(c, DRAIN_USEC);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
@@ -175,8 +195,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 	if (c->ring_corrupt)
 		mount_failed(c, "its worker wrote nonsense into the audit ring and was ended");
 	else if (count == 0 && audit_dirty(c->set->b->audit))
-		look_again(c, UNWRITTEN_USEC); /* sleeping gives their room back: not before they
-		                                  are safe */
+		/* Sleeping gives their room back: not before they are safe. */
+		look_again(c, c->set->uptakes ? DRAIN_USEC : UNWRITTEN_USEC);
 	else if (count > 0 || !ring_sleep(c->ring))
 		look_again(c, DRAIN_USEC);
 	return 0;

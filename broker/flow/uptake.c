@@ -121,18 +121,13 @@ void uptake_check(struct containers *set, const struct container *c)
 	}
 }
 
-static void drain_each(struct containers *set)
-{
-	for (struct container *c = set->first; c; c = c->next)
-		drain_now(c);
-}
-
 static int on_limit(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct uptake *u = arg;
 
 	take_off(u); /* what is drained must not answer it */
-	drain_each(u->set);
+	for (struct container *c = u->set->first; c; c = c->next)
+		drain_now(c);
 	answer(u);
 	return 0;
 }
@@ -141,7 +136,9 @@ static int on_begin(sd_event_source *source, void *arg)
 {
 	struct uptake *u = arg;
 
-	drain_each(u->set); /* nobody is behind yet, so none of it answers */
+	/* Nobody is behind yet, so none of what is drained answers. */
+	for (struct container *c = u->set->first; c; c = c->next)
+		drain_promptly(c);
 	if (!look(u))
 		answer(u);
 	return 0;
