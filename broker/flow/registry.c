@@ -27,7 +27,7 @@
 #include "server/ready.h"
 
 #define LOADING_MAX 64 /* attachers at one time that look at what an earlier broker left */
-#define REGISTRY_FILE_MAX (4 * 1024 * 1024) /* WORKER_NODES_MAX nodes of up to 900 bytes */
+#define REGISTRY_FILE_MAX (5 * 1024 * 1024) /* WORKER_NODES_MAX nodes of up to 1100 bytes, steps */
 
 static int registry_open(struct containers *set)
 {

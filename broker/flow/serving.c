@@ -27,7 +27,7 @@
 
 static size_t shared_size(void)
 {
-	return sizeof(struct worker_shared) + ring_size();
+	return (size_t)worker_shared_size();
 }
 
 static int map_shared(struct container *c, int shared_fd, int wake_fd)
@@ -59,7 +59,7 @@ static int make_shared(struct container *c, struct err *e)
 	if (result < 0)
 		return err_errno(e, result, "cannot map the memory shared with a worker");
 	c->shared->magic = WORKER_SHARED_MAGIC;
-	c->shared->layout = WORKER_PROTO;
+	c->shared->layout = WORKER_SHARED_LAYOUT;
 	c->ring = ring_format(c->shared->ring);
 	return drain_watch(c);
 }
@@ -157,6 +157,9 @@ static void fill_wr_node(struct container *c, const struct node *n, struct wr_no
 		.version = n->version,
 		.mtime_ns = n->mtime_ns,
 		.expires_ns = n->expires_ns,
+		.set = n->set,
+		.since = n->since,
+		.retired = tree_is_retired(n, times_boottime()),
 	};
 }
 
@@ -166,20 +169,22 @@ int serving_send_node(struct container *c, uint16_t type, const struct node *n,
 	unsigned char texts[2 * NAME_LEN_MAX + 4096];
 	struct wr_stage staged = stage ? *stage : (struct wr_stage){ 0 };
 	struct wr_node plain;
+	bool named;
 	size_t len = 0, nfds = n->kind == NODE_FILE && n->content ? 1 : 0;
 	int fd = nfds ? n->content->memfd : -1;
 
 	fill_wr_node(c, n, &plain);
 	if (stage && stage->kind != STAGE_PUT)
 		nfds = 0;
-	if (record_put_text(texts, sizeof(texts), &len,
-	                    n->linked || stage ? name_last_segment(n->path) : "") < 0 ||
+	named = n->linked || stage || plain.retired;
+	if (record_put_text(texts, sizeof(texts), &len, named ? name_last_segment(n->path) : "") <
+	            0 ||
 	    record_put_text(texts, sizeof(texts), &len, n->name ? n->name : "") < 0)
 		return -EMSGSIZE;
 	staged.node = plain;
 	if (type == WR_STAGE)
 		return worker_send(c->worker, type, &staged, sizeof(staged), texts, len, &fd, nfds);
-	if (!n->linked)
+	if (!named)
 		plain.parent = 0; /* readable through descriptors still open, but nameless */
 	return worker_send(c->worker, type, &plain, sizeof(plain), texts, len, &fd, nfds);
 }
@@ -191,30 +196,51 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Every node it must know, parents first: a child always came after its folder. Those of a change
- * come with it. */
+static int tell_node(struct container *c, const struct node *n)
+{
+	struct wr_deny deny = { n->id };
+	int result;
+
+	if (n->staged || (n->kind == NODE_FILE && !n->content))
+		return 0; /* of what is not had the bytes are withdrawn */
+	result = serving_send_node(c, WR_NODE, n, NULL);
+	if (result >= 0 && n->denied)
+		result = worker_send(c->worker, WR_DENY, &deny, sizeof(deny), NULL, 0, NULL, 0);
+	return result;
+}
+
+/*
+ * Every node it must know, parents first: a child always came after its folder. Those of a change
+ * come with it; what has lost its name of late comes last, backwards (worker_proto.h).
+ */
 static int send_tree(struct container *c)
 {
 	struct node **order = calloc(c->tree.count + 1, sizeof(struct node *));
+	int64_t now = times_boottime();
 	int result = order ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < c->tree.count && order; i++)
 		order[i] = &c->tree.node[i];
 	if (order)
 		qsort(order, c->tree.count, sizeof(struct node *), by_id);
-	for (size_t i = 0; i < c->tree.count && result >= 0; i++) {
-		if (order[i]->staged || (order[i]->kind == NODE_FILE && !order[i]->content))
-			continue; /* of what is not had the bytes are withdrawn */
-		result = serving_send_node(c, WR_NODE, order[i], NULL);
-		if (result >= 0 && order[i]->denied) {
-			struct wr_deny deny = { order[i]->id };
-
-			result = worker_send(c->worker, WR_DENY, &deny, sizeof(deny), NULL, 0, NULL,
-			                     0);
-		}
-	}
+	for (size_t i = 0; i < c->tree.count && result >= 0; i++)
+		if (!tree_is_retired(order[i], now))
+			result = tell_node(c, order[i]);
+	for (size_t i = c->tree.count; i-- > 0 && result >= 0;)
+		if (tree_is_retired(order[i], now))
+			result = tell_node(c, order[i]);
 	free(order);
 	return result;
+}
+
+/* The file system, and the pid namespace in which it was made. */
+int serving_send_mount(struct container *c, bool resume)
+{
+	const struct wr_mount mount = { .resume = resume };
+	const int fds[] = { c->fuse_fd, c->facts.pid_fd };
+
+	return worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0, fds,
+	                   c->facts.pid_fd >= 0 ? 2 : 1);
 }
 
 /* Its answer to HELLO: it gets its tree, what was going on when its predecessor died, and the
@@ -222,7 +248,6 @@ static int send_tree(struct container *c)
 static int on_ready(struct container *c, const struct record *r)
 {
 	const struct wr_ready *ready = (const struct wr_ready *)r->payload;
-	struct wr_mount mount = { .resume = c->mount == MOUNT_UP };
 	int result;
 
 	if (ready->proto != WORKER_PROTO)
@@ -234,8 +259,7 @@ static int on_ready(struct container *c, const struct record *r)
 	if (result >= 0)
 		result = update_resume(c);
 	if (result >= 0 && c->fuse_fd >= 0)
-		result = worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0,
-		                     &c->fuse_fd, 1);
+		result = serving_send_mount(c, c->mount == MOUNT_UP);
 	if (result < 0)
 		return result;
 	if (c->mount == MOUNT_UP)

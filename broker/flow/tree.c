@@ -87,6 +87,12 @@ struct node *tree_by_path(struct tree *t, const char *path)
 	return NULL;
 }
 
+bool tree_is_retired(const struct node *n, int64_t now_ns)
+{
+	return !n->linked && !n->staged && !n->denied && n->lost_ns &&
+	       now_ns - n->lost_ns < WORKER_RETIRED_NS;
+}
+
 void tree_remove(struct tree *t, uint64_t id)
 {
 	struct node *n = tree_by_id(t, id);
