@@ -7,6 +7,7 @@
 . "$here/set-lib.sh"
 ROTATIONS=200
 
+write_config '.audit_when_full = "serve"' # these readers open more than the log of an ordinary container takes
 unsealed_broker
 succeeds coffer grant tls/ --container web
 rotate 0 tls/cert tls/key tls/ca/root tls/ca/deep/chain
