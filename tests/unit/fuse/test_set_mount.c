@@ -104,16 +104,12 @@ START_TEST(watchers_see_one_rename_for_each_file_whatever_passes_there_are)
 	assert_reads("tls/key", "key 1");
 	assert_reads("tls/key", "key 2"); /* before it is moved there */
 	ck_assert_int_eq(move("62", "tls/cert"), 0);
+	ck_assert_int_eq(inside(EVENT, watch, 0, "").result, IN_MOVED_TO);
 	assert_reads("tls/cert", "cert 2");
 	assert_reads("tls/key", "key 2");
 	ck_assert_int_eq(move("63", "tls/key"), 0);
+	ck_assert_int_eq(inside(EVENT, watch, 0, "").result, IN_MOVED_TO);
 	ck_assert_int_eq(fake_finish(&broker), 0);
-	for (int i = 0; i < 2; i++) {
-		struct told told = inside(EVENT, watch, 0, "");
-
-		ck_assert_int_eq(told.result, IN_MOVED_TO);
-		ck_assert_str_eq(told.text, i == 0 ? "cert" : "key");
-	}
 	ck_assert_int_eq(inside(EVENT, watch, 0, "").result, 0);
 }
 END_TEST
