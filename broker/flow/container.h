@@ -83,6 +83,7 @@ struct container {
 	int64_t worker_ns; /* boot-time clock at its start */
 	int shared_fd, wake_fd;
 	struct worker_shared *shared;
+	size_t shared_size; /* of the mapping */
 	struct ring *ring;
 	bool asked_for_life; /* PING sent, no PONG yet */
 	bool ring_corrupt;   /* a hostile worker: ended as soon as the loop comes by */

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
@@ -17,6 +16,7 @@
 #include "flow/adopt.h"
 #include "flow/container.h"
 #include "flow/report.h"
+#include "flow/shared.h"
 #include "flow/watch.h"
 #include "flow/workload.h"
 #include "server/config.h"
@@ -25,15 +25,10 @@
 #define CRASH_NS (NS_PER_S / 5)
 #define CRASHES_MAX 10 /* in a row; then the mount is given up with an error instead of a spin */
 
-static size_t shared_size(void)
-{
-	return (size_t)worker_shared_size();
-}
-
-static int map_shared(struct container *c, int shared_fd, int wake_fd)
+static int map_shared(struct container *c, int shared_fd, int wake_fd, size_t size)
 {
 	struct worker_shared *shared =
-		mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
 
 	if (shared == MAP_FAILED) {
 		fd_close(shared_fd);
@@ -41,6 +36,7 @@ static int map_shared(struct container *c, int shared_fd, int wake_fd)
 		return -errno;
 	}
 	c->shared = shared;
+	c->shared_size = size;
 	c->shared_fd = shared_fd;
 	c->wake_fd = wake_fd;
 	return 0;
@@ -48,14 +44,14 @@ static int map_shared(struct container *c, int shared_fd, int wake_fd)
 
 static int make_shared(struct container *c, struct err *e)
 {
-	SCOPED_FD int fd = memfd_create("coffer-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	SCOPED_FD int fd = shared_memfd();
 	SCOPED_FD int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int result;
 
-	if (fd < 0 || wake < 0 || ftruncate(fd, (off_t)shared_size()) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return err_errno(e, -errno, "cannot make the memory shared with a worker");
-	result = map_shared(c, TAKE_FD(fd), TAKE_FD(wake));
+	if (fd < 0 || wake < 0)
+		return err_errno(e, fd < 0 ? fd : -errno,
+		                 "cannot make the memory shared with a worker");
+	result = map_shared(c, TAKE_FD(fd), TAKE_FD(wake), (size_t)worker_shared_size());
 	if (result < 0)
 		return err_errno(e, result, "cannot map the memory shared with a worker");
 	c->shared->magic = WORKER_SHARED_MAGIC;
@@ -67,16 +63,14 @@ static int make_shared(struct container *c, struct err *e)
 /* What a worker gives back is checked as if it were hostile: it may not shrink under us. */
 int serving_take_shared(struct container *c, int shared_fd, int wake_fd)
 {
-	int seals = fcntl(shared_fd, F_GET_SEALS);
-	struct stat st;
+	ssize_t size = shared_check(shared_fd);
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(shared_fd, &st) < 0 ||
-	    (size_t)st.st_size < shared_size()) {
+	if (size < 0) {
 		fd_close(shared_fd);
 		fd_close(wake_fd);
 		return -EBADMSG;
 	}
-	if (map_shared(c, shared_fd, wake_fd) < 0)
+	if (map_shared(c, shared_fd, wake_fd, (size_t)size) < 0)
 		return -ENOMEM;
 	c->ring = ring_attach(c->shared->ring);
 	if (!c->ring)
@@ -91,7 +85,7 @@ static void drop_shared(struct container *c)
 	c->wake_source = sd_event_source_disable_unref(c->wake_source);
 	c->drain_timer = sd_event_source_disable_unref(c->drain_timer);
 	if (c->shared)
-		munmap(c->shared, shared_size());
+		munmap(c->shared, c->shared_size);
 	c->shared = NULL;
 	c->ring = NULL;
 	c->ring_corrupt = false;
@@ -407,6 +401,8 @@ int serving_start(struct container *c, struct err *e)
 
 	if (!c->shared)
 		result = make_shared(c, e);
+	else if (c->shared->layout != WORKER_SHARED_LAYOUT || c->shared_size < worker_shared_size())
+		result = shared_renew(c, e);
 	if (result >= 0 && c->tree.count == 0)
 		result = serving_new_tree(c);
 	if (result >= 0 && c->mount == MOUNT_UP)
