@@ -52,6 +52,8 @@ while ((kills < KILLS)); do
 		rotate $i tls/cert tls/key tls/ca/root
 	fi
 done
+# Not both at one time: without a service manager that keeps descriptors nothing would be left of the mount.
+rotate $((++i)) tls/cert tls/key tls/ca/root
 for ((kills = 0; kills < BROKER_KILLS; kills++)); do
 	i=$((i + 1))
 	mapfile -t values < <(set_files $i tls/cert tls/key tls/ca/root)
