@@ -23,7 +23,7 @@ has_lived() { # PID
 	local -a stat
 	read -r -a stat </proc/uptime
 	local now=${stat[0]//./}
-	read -r -a stat < <(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) && [[ ${#stat[@]} -gt 19 ]] &&
+	read -r -a stat < <(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null || true) && [[ ${#stat[@]} -gt 19 ]] &&
 		((now - stat[19] > 40))
 }
 
