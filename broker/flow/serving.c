@@ -190,13 +190,14 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-static int tell_node(struct container *c, const struct node *n)
+static int tell_node(struct container *c, struct node *n)
 {
 	struct wr_deny deny = { n->id };
 	int result;
 
 	if (n->staged || (n->kind == NODE_FILE && !n->content))
 		return 0; /* of what is not had the bytes are withdrawn */
+	n->released = false;
 	result = serving_send_node(c, WR_NODE, n, NULL);
 	if (result >= 0 && n->denied)
 		result = worker_send(c->worker, WR_DENY, &deny, sizeof(deny), NULL, 0, NULL, 0);

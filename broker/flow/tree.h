@@ -26,6 +26,7 @@ struct node {
 	bool staged;             /* part of the change under way */
 	bool withdrawn; /* its secret was removed: not to be read on, whatever comes in its place */
 	bool denied;    /* reads fail: revoked, removed or expired */
+	bool released;  /* its worker has let go of it, while we hold its name to be there still */
 	char *path;     /* below the mount; "" for the root folder */
 	char *name;     /* files: the secret; symlinks: the target */
 	char grant[POLICY_ID_LEN + 1];
@@ -33,7 +34,7 @@ struct node {
 	uint64_t size;
 	int64_t mtime_ns, expires_ns, opened_ns; /* opened: last granted open seen, 0 never */
 	uint64_t set, since;                     /* worker_proto.h */
-	int64_t lost_ns; /* when another of its set took its name (boot-time clock), or 0 */
+	int64_t lost_ns;                         /* when its name went (boot-time clock), or 0 */
 	struct content *content;
 };
 
@@ -55,8 +56,10 @@ void tree_clear(struct tree *t);
 struct node *tree_add(struct tree *t, const struct node *like, const char *path, const char *name);
 struct node *tree_by_id(struct tree *t, uint64_t id);
 struct node *tree_by_path(struct tree *t, const char *path); /* the linked one */
-/* Whether it lost its name to another of its set so short a time ago that it may be asked for. */
-bool tree_is_retired(const struct node *n, int64_t now_ns); /* boot-time clock */
+/* Whether its name went so short a time ago that a worker may still keep it. */
+bool tree_went_lately(const struct node *n, int64_t now_ns); /* boot-time clock */
+/* The same for a file of a set that may still be asked for, if another of its set has its name. */
+bool tree_is_retired(const struct node *n, int64_t now_ns);
 void tree_remove(struct tree *t, uint64_t id);
 
 /* What a file is to be. `content`, if the plan uses it, is taken with content_ref by the caller. */

@@ -261,7 +261,7 @@ static int on_room(sd_event_source *source, uint64_t usec, void *arg)
 }
 
 /*
- * Changes that come faster than what they replace may go wait for that: so a pass keeps its
+ * Changes that come faster than what they replace can go wait for that: so a pass keeps its
  * versions, and a set is not changed in parts. True if there is something to wait for.
  */
 static bool wait_for_room(struct container *c)
@@ -269,7 +269,7 @@ static bool wait_for_room(struct container *c)
 	int64_t now = times_boottime();
 
 	for (size_t i = 0; i < c->tree.count; i++) {
-		if (!tree_is_retired(&c->tree.node[i], now))
+		if (!tree_went_lately(&c->tree.node[i], now))
 			continue;
 		sd_event_source_disable_unref(c->retry_timer);
 		c->retry_timer = NULL;
@@ -398,11 +398,10 @@ void update_finish(struct container *c)
 		         "replaced");
 }
 
-static void lose_name(struct node *old, const struct node *to)
+static void lose_name(struct node *n)
 {
-	old->linked = false;
-	if (old->set && old->set == to->set)
-		old->lost_ns = times_boottime();
+	n->linked = false;
+	n->lost_ns = times_boottime();
 }
 
 void update_commit(struct container *c)
@@ -419,7 +418,7 @@ void update_commit(struct container *c)
 		case STAGE_PUT:
 			old = tree_by_path(&c->tree, n->path);
 			if (old)
-				lose_name(old, n);
+				lose_name(old);
 			n->linked = true;
 			n->staged = false;
 			report_file(c, "show", n, NULL);
@@ -430,11 +429,14 @@ void update_commit(struct container *c)
 			break;
 		case STAGE_RMDIR:
 		case STAGE_UNLINK:
-			n->linked = false;
+			lose_name(n);
 			break;
 		}
 	}
 	update_abandon(c);
+	for (size_t i = c->tree.count; i-- > 0;)
+		if (c->tree.node[i].released && !c->tree.node[i].linked)
+			tree_remove(&c->tree, c->tree.node[i].id);
 	registry_save(c);
 }
 
@@ -492,4 +494,6 @@ void update_released(struct container *c, uint64_t node)
 
 	if (n && !n->linked && !n->staged)
 		tree_remove(&c->tree, node);
+	else if (n)
+		n->released = true; /* a rename was made; the change that it is of is not over */
 }

@@ -35,3 +35,20 @@ succeeds coffer grant other --container web --as many/key
 succeeds coffer revoke "$id"
 lacks web /run/secrets/many/cert
 reads web /run/secrets/many/key "$(cat "$D/value.other")"
+
+# So many files that there is no room for a third generation of all: the change waits until no pass can want the first.
+for ((i = 0; i < 15; i++)); do
+	succeeds coffer grant many/ --container web --as "$(printf 'copy/%02d' $i)"
+done
+start_reader copy web loop copy/14/zzz copy/14/deeper/040 copy/14/001
+lines=$(coffer audit --json | wc -l)
+for ((i = 50; i < 54; i++)); do
+	rotate $i "${names[@]}"
+done
+end_readers web 53 4
+for path in copy/00/001 copy/14/zzz copy/07/deeper/040; do
+	succeeds in_container web cat /run/secrets/$path
+	grep -q '^53 ' "$D/out" || fail "$path is of another rotation: $(cat "$D/out")"
+done
+coffer audit --json | tail -n +"$lines" >"$D/audit"
+! grep -q change.failed "$D/audit" || fail "a change failed: $(grep -m 1 change.failed "$D/audit")"

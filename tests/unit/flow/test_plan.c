@@ -183,12 +183,14 @@ START_TEST(what_lost_its_name_to_its_own_set_is_retired_for_a_while)
 	struct node *n = have(NODE_FILE, "a", 1);
 
 	n->lost_ns = 100;
+	n->set = 5;
 	ck_assert(!tree_is_retired(n, 101));
 	n->linked = false;
 	ck_assert(tree_is_retired(n, 101));
 	ck_assert(!tree_is_retired(n, 100 + WORKER_RETIRED_NS));
 	n->denied = true;
 	ck_assert(!tree_is_retired(n, 101));
+	ck_assert(tree_went_lately(n, 101));
 }
 END_TEST
 
