@@ -37,7 +37,7 @@ struct worker_pass *passes_find(struct worker_passes *p, const struct pass_key *
 bool passes_opened(struct worker_passes *p, const struct worker_pass *pass, uint64_t file);
 
 /* The process opens a file in its pass. */
-void passes_add(struct worker_passes *p, const struct worker_pass *pass, uint64_t file);
+void passes_add(struct worker_passes *p, struct worker_pass *pass, uint64_t file, int64_t now_ns);
 
 /* It begins another, with that file. */
 void passes_begin(struct worker_passes *p, const struct pass_key *key, uint64_t generation,
@@ -51,3 +51,12 @@ bool passes_send_back(struct worker_passes *p, const struct pass_key *key);
 
 /* It has come back, if it was sent. */
 void passes_come_back(struct worker_passes *p, const struct pass_key *key);
+
+/*
+ * How the last open of the process was decided, to be said once more if the same request comes
+ * again: a worker may die between the decision and the answer. False: it was another.
+ */
+bool passes_decided(struct worker_passes *p, const struct pass_key *key, uint64_t request,
+                    bool *ret_sent_back);
+void passes_note_decided(struct worker_passes *p, const struct pass_key *key, uint64_t request,
+                         bool sent_back);

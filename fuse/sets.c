@@ -48,13 +48,13 @@ static bool fits(const struct sets_call *call, struct tree_node *n, const struct
 static bool decide(const struct sets_call *call, struct tree_node *n)
 {
 	struct pass_key key = key_of(call, n);
-	const struct worker_pass *pass = passes_find(call->passes, &key);
+	struct worker_pass *pass = passes_find(call->passes, &key);
 	bool adds, may = fits(call, n, pass, &adds);
 
 	if (!may && passes_send_back(call->passes, &key))
 		return false;
 	if (may && adds)
-		passes_add(call->passes, pass, n->file);
+		passes_add(call->passes, pass, n->file, call->boot_ns);
 	else
 		passes_begin(call->passes, &key, latest(call, n), n->file);
 	passes_come_back(call->passes, &key);
@@ -63,16 +63,14 @@ static bool decide(const struct sets_call *call, struct tree_node *n)
 
 bool sets_open(const struct sets_call *call, struct tree_node *n)
 {
-	struct worker_passes *p = call->passes;
-	bool stays;
+	struct pass_key key = key_of(call, n);
+	bool sent_back;
 
 	if (!n->linked && !n->staged && !n->retired)
 		return true; /* long without a name: opened again through a descriptor */
-	/* Decided by a worker that died before it could answer: not counted twice. */
-	if (call->request && p->last_request == call->request)
-		return !p->last_sent_back;
-	stays = decide(call, n);
-	p->last_sent_back = !stays;
-	p->last_request = call->request;
-	return stays;
+	if (passes_decided(call->passes, &key, call->request, &sent_back))
+		return !sent_back;
+	sent_back = !decide(call, n);
+	passes_note_decided(call->passes, &key, call->request, sent_back);
+	return !sent_back;
 }

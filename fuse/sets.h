@@ -26,7 +26,7 @@ struct sets_call {
 	uint64_t generation;      /* the current one */
 	uint32_t process, thread; /* the caller */
 	int64_t boot_ns, wall_ns; /* now, by either clock */
-	uint64_t request;         /* open: tells it from every other */
+	uint64_t request;         /* open: tells it from every other; not 0 */
 };
 
 /* What a name stands for to the caller; `n` is any of the versions of that name. */

@@ -268,7 +268,10 @@ struct worker_pass {
 	uint32_t sent_back; /* a thread of it, at */
 	int64_t sent_back_ns;
 	uint64_t set, generation;
-	int64_t begun_ns; /* boot-time clock; 0: not begun */
+	int64_t begun_ns;        /* boot-time clock; 0: not begun */
+	uint32_t spread;         /* 1: some of its files are not near its own place */
+	uint32_t last_sent_back; /* how the open that was decided last came out: 0 or 1 */
+	uint64_t last_request;   /* and which it was */
 };
 
 struct worker_opened {
@@ -277,9 +280,7 @@ struct worker_opened {
 };
 
 struct worker_passes {
-	uint64_t last_request; /* the open that was decided last, and how */
-	uint64_t last_sent_back;
-	struct worker_pass pass[WORKER_PASSES_MAX] __attribute__((aligned(4096)));
+	struct worker_pass pass[WORKER_PASSES_MAX];
 	struct worker_opened opened[WORKER_OPENED_MAX];
 };
 

@@ -11,7 +11,7 @@ static struct worker_passes *passes;
 
 static void set_up(void)
 {
-	passes = aligned_alloc(4096, sizeof(*passes));
+	passes = calloc(1, sizeof(*passes));
 	ck_assert_ptr_nonnull(passes);
 	memset(passes, 0, sizeof(*passes));
 }
@@ -55,7 +55,7 @@ START_TEST(what_was_opened_in_one_pass_is_not_in_the_next)
 	struct pass_key k = key(7, 1, 100 * S);
 
 	passes_begin(passes, &k, 5, 1);
-	passes_add(passes, passes_find(passes, &k), 2);
+	passes_add(passes, passes_find(passes, &k), 2, k.now_ns);
 	ck_assert(passes_opened(passes, passes_find(passes, &k), 2));
 	passes_begin(passes, &k, 5, 1); /* at the same time, by the clock */
 	ck_assert(passes_opened(passes, passes_find(passes, &k), 1));
@@ -76,7 +76,7 @@ START_TEST(many_processes_with_many_files_find_their_own)
 
 		passes_begin(passes, &k, p, 1);
 		for (uint64_t f = 2; f <= FILES; f++)
-			passes_add(passes, passes_find(passes, &k), f);
+			passes_add(passes, passes_find(passes, &k), f, k.now_ns);
 	}
 	for (uint32_t p = 1; p <= PROCESSES; p++) {
 		struct pass_key k = key(p, 9, 100 * S + PROCESSES);
@@ -88,6 +88,19 @@ START_TEST(many_processes_with_many_files_find_their_own)
 			ck_assert(passes_opened(passes, pass, f));
 		ck_assert(!passes_opened(passes, pass, FILES + 1));
 	}
+}
+END_TEST
+
+START_TEST(a_pass_may_have_hundreds_of_files)
+{
+	struct pass_key k = key(7, 1, 100 * S);
+
+	passes_begin(passes, &k, 5, 1);
+	for (uint64_t f = 2; f <= 500; f++)
+		passes_add(passes, passes_find(passes, &k), f, k.now_ns);
+	for (uint64_t f = 1; f <= 500; f++)
+		ck_assert(passes_opened(passes, passes_find(passes, &k), f));
+	ck_assert(!passes_opened(passes, passes_find(passes, &k), 501));
 }
 END_TEST
 
@@ -148,6 +161,7 @@ int main(void)
 	tcase_add_test(t, a_pass_is_of_one_process_and_one_set_and_ends);
 	tcase_add_test(t, what_was_opened_in_one_pass_is_not_in_the_next);
 	tcase_add_test(t, many_processes_with_many_files_find_their_own);
+	tcase_add_test(t, a_pass_may_have_hundreds_of_files);
 	tcase_add_test(t, a_full_table_loses_the_oldest_and_takes_the_new);
 	tcase_add_test(t, nonsense_in_the_memory_is_no_pass_and_gives_way);
 	tcase_add_test(t, nobody_is_sent_back_twice_nor_two_of_a_process_at_one_time);

@@ -42,7 +42,7 @@ static void set_up(void)
 	struct tree_node *n;
 
 	memset(&change, 0, sizeof(change));
-	passes = aligned_alloc(4096, sizeof(*passes));
+	passes = calloc(1, sizeof(*passes));
 	ck_assert_ptr_nonnull(passes);
 	memset(passes, 0, sizeof(*passes));
 	ck_assert_int_eq(tree_new(NULL, &tree), 0);
