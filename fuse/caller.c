@@ -7,8 +7,9 @@
 #include "coffer/cleanup.h"
 #include "coffer/kern.h"
 
-#ifndef NS_GET_PID_FROM_PIDNS
-#define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int) /* 6.11 */
+#ifndef NS_GET_PID_FROM_PIDNS /* 6.11 */
+#define NS_GET_PID_FROM_PIDNS _IOR(0xb7, 0x6, int)
+#define NS_GET_TGID_FROM_PIDNS _IOR(0xb7, 0x7, int)
 #endif
 
 /* A thread id of the superblock's pid namespace as one of ours; 0 or less if there is none. */
@@ -36,4 +37,13 @@ bool caller_is_inside(const struct callers *c, pid_t tid)
 	if (tid <= 0)
 		return false;
 	return !c->check_cgroup || cgroup_is_known(c, tid);
+}
+
+uint32_t caller_process(const struct callers *c, pid_t tid)
+{
+	int process = -1;
+
+	if (c->pid_ns >= 0)
+		process = ioctl(c->pid_ns, NS_GET_TGID_FROM_PIDNS, (unsigned long)tid);
+	return (uint32_t)(process > 0 ? process : tid);
 }

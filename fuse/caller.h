@@ -33,3 +33,9 @@ struct callers {
 };
 
 bool caller_is_inside(const struct callers *c, pid_t tid);
+
+/*
+ * The process that a thread inside belongs to. By the thread's own id where the kernel does not
+ * translate (before 6.11) or the pid namespace is not known.
+ */
+uint32_t caller_process(const struct callers *c, pid_t tid);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "versions.h"
+
 #define STEPS_FIRST 8
 
 static void clear(struct change *c)
@@ -103,7 +105,26 @@ int change_add(struct change *c, struct tree *t, const struct wr_stage *stage, c
 	return 0;
 }
 
-void change_prepare(struct change *c, const uint8_t token[16])
+/* What has a name, and what is to have it, know of each other from here on. */
+static uint64_t follow(const struct change *c, struct tree *t)
+{
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct change_step *s = &c->step[i];
+		struct tree_node *n = s->kind == STAGE_PUT ? tree_find(t, s->node) : NULL;
+		struct tree_node *parent = n && n->set ? tree_find(t, s->parent) : NULL;
+		struct tree_node *there = parent ? tree_lookup(parent, n->name) : NULL;
+
+		if (there)
+			versions_follow(there, n);
+		if (n && n->set && n->since > newest)
+			newest = n->since;
+	}
+	return newest;
+}
+
+uint64_t change_prepare(struct change *c, struct tree *t, const uint8_t token[16])
 {
 	char *at = c->folder_name + sizeof(WORKER_STAGING_PREFIX) - 1;
 	uint64_t id;
@@ -116,6 +137,7 @@ void change_prepare(struct change *c, const uint8_t token[16])
 	memcpy(c->token, token, sizeof(c->token));
 	c->folder = id | TREE_ID_LIMIT;
 	c->state = CHANGE_PREPARED;
+	return follow(c, t);
 }
 
 /* Make `n` the bearer of its name in the folder; a file that has it now loses it. */
@@ -131,6 +153,8 @@ static int put(struct tree *t, struct tree_node *n, uint64_t parent_id)
 	old = tree_lookup(parent, n->name);
 	if (old && old->kind != NODE_FILE)
 		return -EEXIST;
+	if (old && n->older == old)
+		versions_retire(t, old);
 	if (old)
 		tree_unlink(t, old);
 	return tree_link(t, n, parent);
@@ -206,6 +230,29 @@ bool change_announces(const struct change *c, struct tree *t, uint64_t parent, c
 	return false;
 }
 
+static const struct change_step *step_of(const struct change *c, uint32_t kind, uint64_t parent,
+                                         const char *name)
+{
+	if (c->state != CHANGE_PREPARED)
+		return NULL;
+	for (size_t i = 0; i < c->count; i++) {
+		const struct change_step *s = &c->step[i];
+
+		if (s->kind == kind && s->parent == parent && strcmp(s->name, name) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+struct tree_node *change_coming(const struct change *c, struct tree *t, uint64_t parent,
+                                const char *name)
+{
+	const struct change_step *s = step_of(c, STAGE_PUT, parent, name);
+	struct tree_node *n = s ? tree_find(t, s->node) : NULL;
+
+	return n && n->set ? n : NULL;
+}
+
 bool change_touches(const struct change *c, const struct tree_node *n)
 {
 	if (c->state != CHANGE_PREPARED)
@@ -226,34 +273,23 @@ bool change_is_folder(const struct change *c, uint64_t parent, const char *name)
 	       strcmp(name, c->folder_name) == 0;
 }
 
-static const struct change_step *step_of(const struct change *c, uint32_t kind, uint64_t parent,
-                                         const char *name)
-{
-	if (c->state != CHANGE_PREPARED)
-		return NULL;
-	for (size_t i = 0; i < c->count; i++) {
-		const struct change_step *s = &c->step[i];
-
-		if (s->kind == kind && s->parent == parent && strcmp(s->name, name) == 0)
-			return s;
-	}
-	return NULL;
-}
-
 /*
  * The step whose file lies in the staging folder under `name`: the id in decimal, as printed,
  * nothing else.
  */
 static const struct change_step *step_staged(const struct change *c, const char *name)
 {
+	const uint64_t node = strtoull(name, NULL, 10);
+
 	if (c->state != CHANGE_PREPARED)
 		return NULL;
 	for (size_t i = 0; i < c->count; i++) {
 		char id[21];
 
-		snprintf(id, sizeof(id), "%llu", (unsigned long long)c->step[i].node);
-		if (c->step[i].kind == STAGE_PUT && strcmp(name, id) == 0)
-			return &c->step[i];
+		if (c->step[i].kind != STAGE_PUT || c->step[i].node != node)
+			continue;
+		snprintf(id, sizeof(id), "%llu", (unsigned long long)node);
+		return strcmp(name, id) == 0 ? &c->step[i] : NULL;
 	}
 	return NULL;
 }

@@ -47,7 +47,11 @@ struct change {
  */
 int change_add(struct change *c, struct tree *t, const struct wr_stage *stage, const char *name);
 
-void change_prepare(struct change *c, const uint8_t token[16]);
+/*
+ * The steps may be made from now on. Of a set, what comes stands for its name at once, for those
+ * inside the container whose pass it is of (sets.h). Returns the newest generation of it, or 0.
+ */
+uint64_t change_prepare(struct change *c, struct tree *t, const uint8_t token[16]);
 
 /*
  * Every announced step holds now, made by the attacher or here. 0, or the first step's -errno that
@@ -57,6 +61,10 @@ int change_finish(struct change *c, struct tree *t);
 
 /* Forget what was announced; nodes that no step linked are released. */
 void change_drop(struct change *c, struct tree *t);
+
+/* The file of a set that a prepared change brings to a name that nothing has yet; NULL: none. */
+struct tree_node *change_coming(const struct change *c, struct tree *t, uint64_t parent,
+                                const char *name);
 
 /*
  * Whether a name is a step's target or a folder on the way to one: what the attacher has to look

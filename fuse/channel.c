@@ -15,6 +15,7 @@
 #include "coffer/ring.h"
 #include "serve.h"
 #include "value.h"
+#include "versions.h"
 #include "worker.h"
 
 int channel_open(struct channel *c, int fd)
@@ -99,7 +100,7 @@ static int answer_result(struct worker *w, const struct record *r, uint16_t type
 /* The shared memory: sealed against resize, large enough, and of our layout. */
 static int map_shared(struct worker *w, int fd)
 {
-	const size_t size = sizeof(struct worker_shared) + ring_size();
+	const size_t size = (size_t)worker_shared_size();
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct worker_shared *shared;
 	struct stat st;
@@ -112,7 +113,7 @@ static int map_shared(struct worker *w, int fd)
 		return -errno;
 	w->shared = shared;
 	w->shared_size = size;
-	if (shared->magic != WORKER_SHARED_MAGIC || shared->layout != WORKER_PROTO)
+	if (shared->magic != WORKER_SHARED_MAGIC || shared->layout != WORKER_SHARED_LAYOUT)
 		return -EBADMSG;
 	w->audit.ring = ring_attach(shared->ring);
 	return w->audit.ring ? 0 : -EBADMSG;
@@ -177,7 +178,7 @@ static int on_node(struct worker *w, struct record *r)
 {
 	const struct wr_node *node = (const struct wr_node *)r->payload;
 	char name[WORKER_NAME_MAX + 1];
-	struct tree_node *parent;
+	struct tree_node *parent, *n;
 	int result;
 
 	if (w->device || w->change.state != CHANGE_NONE)
@@ -187,7 +188,16 @@ static int on_node(struct worker *w, struct record *r)
 	if (result < 0 || *name == '\0')
 		return result;
 	parent = tree_find(w->tree, node->parent);
-	return parent ? tree_link(w->tree, tree_find(w->tree, node->node), parent) : -EBADMSG;
+	n = tree_find(w->tree, node->node);
+	if (!parent)
+		return -EBADMSG;
+	if (node->retired) {
+		versions_restore(w->tree, n, tree_lookup(parent, name));
+		return 0;
+	}
+	if (n->set && n->since > w->generation)
+		w->generation = n->since;
+	return tree_link(w->tree, n, parent);
 }
 
 static int on_mount(struct worker *w, struct record *r)
@@ -200,6 +210,10 @@ static int on_mount(struct worker *w, struct record *r)
 	result = device_new(r->fds[0], w->shared, &serve_ops, serve_unknown, w, &w->device);
 	if (result == 0) {
 		r->fds[0] = -1;
+		if (r->nfds > 1) {
+			fd_close(w->callers.pid_ns);
+			w->callers.pid_ns = TAKE_FD(r->fds[1]);
+		}
 		if (mount->resume) {
 			tree_inherit(w->tree);
 			device_resume(w->device);
@@ -240,6 +254,7 @@ static int on_prepare(struct worker *w, struct record *r)
 {
 	const struct wr_prepare *prepare = (const struct wr_prepare *)r->payload;
 	int result = w->change_error;
+	uint64_t generation = 0;
 
 	if (w->change.state != CHANGE_STAGING)
 		return -EBADMSG;
@@ -247,7 +262,9 @@ static int on_prepare(struct worker *w, struct record *r)
 	if (result < 0)
 		change_drop(&w->change, w->tree);
 	else
-		change_prepare(&w->change, prepare->token);
+		generation = change_prepare(&w->change, w->tree, prepare->token);
+	if (generation > w->generation)
+		w->generation = generation;
 	return answer_result(w, r, WR_PREPARED, result);
 }
 
@@ -349,7 +366,7 @@ static const struct rule {
 } rules[] = {
 	{ WR_HELLO, true, true, sizeof(struct wr_hello), 2, 3, on_hello },
 	{ WR_NODE, false, true, sizeof(struct wr_node), 0, 1, on_node },
-	{ WR_MOUNT, false, false, sizeof(struct wr_mount), 1, 1, on_mount },
+	{ WR_MOUNT, false, false, sizeof(struct wr_mount), 1, 2, on_mount },
 	{ WR_STAGE, false, true, sizeof(struct wr_stage), 0, 1, on_stage },
 	{ WR_PREPARE, false, false, sizeof(struct wr_prepare), 0, 0, on_prepare },
 	{ WR_FINISH, false, false, 0, 0, 0, on_finish },

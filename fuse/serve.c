@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "coffer/times.h"
+#include "sets.h"
+#include "versions.h"
 
 /*
  * An inode is one version of one file and never changes: names and attributes may be kept for ever
@@ -110,9 +113,10 @@ static void stat_node(const struct tree_node *n, struct stat *st)
 
 void serve_reply_entry(fuse_req_t req, struct tree_node *n)
 {
+	const bool settled = !n->set || versions_settled(n);
 	struct fuse_entry_param e = { .ino = n->id,
 		                      .attr_timeout = FOREVER_S,
-		                      .entry_timeout = FOREVER_S };
+		                      .entry_timeout = settled ? FOREVER_S : 0 };
 
 	stat_node(n, &e.attr);
 	/* Not counted if the caller is gone: then the kernel has dropped the answer. */
@@ -132,6 +136,43 @@ static void reply_staging(fuse_req_t req, const struct worker *w)
 
 	stat_staging(w, &e.attr);
 	fuse_reply_entry(req, &e);
+}
+
+static struct sets_call sets_call_of(const struct serve_caller *caller)
+{
+	const struct worker *w = caller->w;
+	const struct fuse_in_header *request = (const struct fuse_in_header *)w->shared->recv;
+
+	return (struct sets_call){
+		.passes = worker_passes_of(w->shared),
+		.generation = w->generation,
+		.process = caller_process(&w->callers, (pid_t)caller->pid),
+		.thread = caller->pid,
+		.boot_ns = times_boottime(),
+		.wall_ns = times_now(),
+		.request = request->unique,
+	};
+}
+
+/* Of a set, each caller finds the version of its own pass. `n` has the name now, NULL: nothing. */
+static struct tree_node *look_up_inside(const struct serve_caller *caller, fuse_ino_t parent,
+                                        const char *name, struct tree_node *n)
+{
+	struct sets_call call;
+
+	if (!n)
+		return change_coming(&caller->w->change, caller->w->tree, parent, name);
+	if (!n->set || versions_settled(n))
+		return n;
+	call = sets_call_of(caller);
+	return sets_look_up(&call, n);
+}
+
+static bool open_of_set(const struct serve_caller *caller, struct tree_node *n)
+{
+	const struct sets_call call = sets_call_of(caller);
+
+	return sets_open(&call, n);
 }
 
 /* What the attacher has to look up, be it there or not: never a file that stays as it is. */
@@ -154,9 +195,11 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_staging(req, w);
 		return;
 	}
-	if (!caller.inside && w->change.state == CHANGE_PREPARED && parent == w->change.folder) {
+	if (caller.inside) {
+		n = look_up_inside(&caller, parent, name, n);
+	} else if (w->change.state == CHANGE_PREPARED && parent == w->change.folder) {
 		n = change_staged(&w->change, w->tree, name);
-	} else if (!caller.inside && !may_lookup_outside(w, parent, name, n)) {
+	} else if (!may_lookup_outside(w, parent, name, n)) {
 		refuse(req, &caller, RING_LOOKUP, n, name);
 		return;
 	}
@@ -223,7 +266,7 @@ static void on_readlink(fuse_req_t req, fuse_ino_t ino)
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct serve_caller caller = serve_caller_of(req);
-	const struct tree_node *n = tree_find(caller.w->tree, ino);
+	struct tree_node *n = tree_find(caller.w->tree, ino);
 
 	if (!caller.inside) {
 		refuse(req, &caller, RING_OPEN, n, NULL);
@@ -239,6 +282,10 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (tree_withheld(n, times_now())) {
 		refuse(req, &caller, RING_OPEN, n, NULL);
+		return;
+	}
+	if (n->set && !open_of_set(&caller, n)) {
+		fuse_reply_err(req, ESTALE);
 		return;
 	}
 	if (n->kind == NODE_FILE && serve_audit(&caller, RING_OPEN, 0, n, NULL) < 0) {

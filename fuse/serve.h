@@ -16,7 +16,7 @@ extern const struct fuse_lowlevel_ops serve_ops;
 /* See device.h. */
 int serve_unknown(void *worker, uint32_t opcode, uint64_t node, uint32_t uid, uint32_t pid);
 
-/* Shared by the two files. */
+/* Shared by the files. */
 struct serve_caller {
 	struct worker *w;
 	uint32_t uid, pid;

@@ -7,7 +7,8 @@
 
 #include "coffer/cleanup.h"
 
-#define BUCKETS 256                   /* ids are dense: 16 nodes in each at the very most */
+#define BUCKETS 256                          /* ids are dense: 16 nodes in each at the very most */
+#define FILE_OF_PARENT 0x9e3779b97f4a7c15ULL /* odd: spreads parents over all bits */
 #define PLACE_MASK ((1ULL << 62) - 1) /* off_t is signed, and some libraries keep another bit */
 
 struct tree {
@@ -15,6 +16,7 @@ struct tree {
 	struct tree_node *bucket[BUCKETS];
 	struct tree_node *released; /* by `sibling` */
 	struct tree_node *root;
+	struct tree_retired retired;
 	size_t count;
 	uint64_t bytes;
 };
@@ -108,6 +110,9 @@ static struct tree_node *node_new(const struct wr_node *node, const char *name, 
 		.mtime_ns = node->mtime_ns,
 		.expires_ns = node->expires_ns,
 		.place = name_place(name),
+		.set = node->kind == NODE_FILE ? node->set : 0,
+		.since = node->since,
+		.file = name_place(name) ^ (node->parent * FILE_OF_PARENT),
 		.name = block,
 		.text = block + name_size,
 		.kind = node->kind,
@@ -236,13 +241,23 @@ int tree_path(const struct tree_node *n, char *buffer, size_t size)
 	return 0;
 }
 
+static void leave_chain(struct tree_node *n)
+{
+	if (n->older)
+		n->older->newer = n->newer;
+	if (n->newer)
+		n->newer->older = n->older;
+	n->older = n->newer = NULL;
+}
+
 /* Off its bucket, value unmapped: from here on the id answers nothing. */
 static void release_unreachable(struct tree *t, struct tree_node *n)
 {
 	struct tree_node **at = &t->bucket[n->id % BUCKETS];
 
-	if (n->linked || n->staged || n->inherited || n->remembered > 0)
+	if (n->linked || n->staged || n->retired || n->inherited || n->remembered > 0)
 		return;
+	leave_chain(n);
 	while (*at != n)
 		at = &(*at)->chain;
 	*at = n->chain;
@@ -311,7 +326,22 @@ int tree_unlink(struct tree *t, struct tree_node *n)
 void tree_stage(struct tree *t, struct tree_node *n, bool staged)
 {
 	n->staged = staged;
+	if (!staged && !n->linked)
+		leave_chain(n);
 	release_unreachable(t, n);
+}
+
+void tree_retire(struct tree *t, struct tree_node *n, bool retired)
+{
+	n->retired = retired;
+	if (!retired)
+		leave_chain(n);
+	release_unreachable(t, n);
+}
+
+struct tree_retired *tree_retired(struct tree *t)
+{
+	return &t->retired;
 }
 
 bool tree_withheld(const struct tree_node *n, int64_t now_ns)

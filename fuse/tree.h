@@ -5,12 +5,16 @@
  *
  * A node is a folder, a placeholder, a symlink, or one version of one file. It is *linked* while a
  * name leads to it, *staged* while a prepared change is about to link it, and *remembered* while
- * the kernel may still speak of it (the FUSE lookup count). When none of the three holds, nobody
+ * the kernel may still speak of it (the FUSE lookup count). When none of these holds, nobody
  * can reach it: its value is unmapped at once, the id answers nothing any more, and it waits on
  * the list of released nodes until tree_take_released hands its id out.
  *
  * Open descriptors need no count of their own: the kernel keeps an inode, and so its lookup count,
  * as long as a file of it is open or being released.
+ *
+ * A file of a set knows which node had its name before it (`older`) and which has it, or is to have
+ * it, after it (`newer`): versions.h. What has lost its name to a newer one is kept for a while:
+ * *retired*.
  *
  * After a crash the successor does not know the counts of the dead worker: such nodes are
  * *inherited*, see tree_forget.
@@ -45,12 +49,23 @@ struct tree_node {
 	/* Of linked nodes; children are ordered by place. */
 	struct tree_node *parent, *child, *sibling;
 	struct tree_node *chain; /* same bucket of ids */
-	uint32_t kind;           /* enum worker_node_kind */
+	/* Of a set's file. */
+	uint64_t set, since;
+	uint64_t file; /* the same for all that ever have this name */
+	struct tree_node *older, *newer;
+	struct tree_node *retired_next;
+	int64_t retired_ns; /* 0: not known yet */
+	uint32_t kind;      /* enum worker_node_kind */
 	uint32_t mode, uid, gid;
-	bool linked, staged, inherited, denied;
+	bool linked, staged, retired, inherited, denied;
 };
 
 struct tree;
+
+/* In the order in which they lost their names, which is the order in which they go. */
+struct tree_retired {
+	struct tree_node *first, *last;
+};
 
 /* `unmap` gives a value's mapping back (NULL: nothing to do). */
 int tree_new(void (*unmap)(const unsigned char *bytes, uint64_t size), struct tree **ret);
@@ -74,6 +89,10 @@ int tree_unlink(struct tree *t, struct tree_node *n);
 
 /* Set or clear `staged`. Clearing may release the node. */
 void tree_stage(struct tree *t, struct tree_node *n, bool staged);
+
+/* Set or clear `retired`. Clearing takes it from the chain of its name, and may release it. */
+void tree_retire(struct tree *t, struct tree_node *n, bool retired);
+struct tree_retired *tree_retired(struct tree *t);
 
 struct tree_node *tree_find(struct tree *t, uint64_t id); /* NULL if there is none */
 struct tree_node *tree_root(struct tree *t);

@@ -9,8 +9,12 @@
 
 #include "api.h"
 #include "coffer/cleanup.h"
+#include "coffer/times.h"
 #include "sandbox.h"
 #include "value.h"
+#include "versions.h"
+
+#define NS_PER_MS (NS_PER_S / 1000)
 
 enum { POLL_DEVICE, POLL_CHANNEL, POLL_CONNECTIONS };
 
@@ -135,13 +139,25 @@ static short channel_events(const struct worker *w)
 	return w->channel.count > 0 ? POLLOUT : POLLIN;
 }
 
+/* Wakes up for what is kept for a while only, and only while there is any. */
+static int expire_versions(struct worker *w)
+{
+	int64_t due_ns;
+
+	if (!tree_retired(w->tree)->first)
+		return -1;
+	due_ns = versions_expire(w->tree, times_boottime());
+	channel_send_released(w);
+	return due_ns < 0 ? -1 : (int)(due_ns / NS_PER_MS) + 1;
+}
+
 int worker_run(struct worker *w)
 {
 	struct pollfd fds[POLL_CONNECTIONS + API_CONNECTIONS_MAX];
 
 	while (w->channel.fd >= 0 || w->device) {
 		size_t connections = 0;
-		int timeout_ms = -1, r;
+		int timeout_ms = expire_versions(w), r;
 
 		/* poll(2) passes over negative descriptors. */
 		fds[POLL_DEVICE] = (struct pollfd){ .fd = w->device ? device_fd(w->device) : -1,

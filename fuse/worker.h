@@ -33,6 +33,7 @@ struct worker {
 	struct callers callers;
 	struct tree *tree;
 	struct change change;
+	uint64_t generation;   /* of the sets' files: the current one */
 	uint8_t finished[16];  /* token of the last change that was finished */
 	int change_error;      /* of a STAGE; PREPARED carries it */
 	struct device *device; /* NULL: no mount */

@@ -83,6 +83,7 @@ struct container {
 	int64_t worker_ns; /* boot-time clock at its start */
 	int shared_fd, wake_fd;
 	struct worker_shared *shared;
+	size_t shared_size; /* of the mapping */
 	struct ring *ring;
 	bool asked_for_life; /* PING sent, no PONG yet */
 	bool ring_corrupt;   /* a hostile worker: ended as soon as the loop comes by */
@@ -91,6 +92,7 @@ struct container {
 	enum flow_state flow;
 	bool dirty;
 	bool incomplete;       /* not all that it may see can be shown; `reason` says why */
+	uint64_t generation;   /* of its sets' files (worker_proto.h) */
 	uint64_t settled;      /* the newest generation of the set that it shows */
 	struct update *update; /* under way */
 	struct operation *op, *check;
@@ -227,7 +229,8 @@ int serving_start(struct container *c, struct err *e); /* a worker, and the tree
 void serving_stop(struct container *c);
 int serving_adopt(struct container *c, int sock); /* one that an earlier broker left */
 int serving_take_shared(struct container *c, int shared_fd, int wake_fd); /* takes both */
-void serving_replace(struct container *c);       /* by a successor on the same mount */
+void serving_replace(struct container *c); /* by a successor on the same mount */
+int serving_send_mount(struct container *c, bool resume);
 void serving_keep(struct container *c);          /* it holds the clone for the next broker */
 void serving_check_callers(struct container *c); /* its pid namespace is shared: compare cgroups */
 int serving_send_node(struct container *c, uint16_t type, const struct node *n,

@@ -160,7 +160,6 @@ static struct node *deepest_at(struct tree *t, size_t count, const char *path)
 static int tell_running_worker(struct container *c, size_t before)
 {
 	struct wr_prepare prepare = { { 0 } };
-	struct wr_mount mount = { 0 };
 	bool staged = false;
 	int result = 0;
 
@@ -186,8 +185,7 @@ static int tell_running_worker(struct container *c, size_t before)
 	for (size_t i = before; i < c->tree.count && result >= 0; i++)
 		result = serving_send_node(c, WR_NODE, &c->tree.node[i], NULL);
 	if (result >= 0)
-		result = worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0,
-		                     &c->fuse_fd, 1);
+		result = serving_send_mount(c, false);
 	c->flow = FLOW_MOUNTING;
 	return result;
 }

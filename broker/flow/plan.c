@@ -7,6 +7,8 @@
 #include "coffer/name.h"
 #include "flow/tree.h"
 
+#define STEPS_FIRST 16
+
 /* Linked nodes by path, so that tree and wants are compared in one pass. */
 struct index {
 	const struct node **node;
@@ -44,13 +46,28 @@ static const struct node *index_find(const struct index *x, const char *path)
 	return found ? *found : NULL;
 }
 
+/* NULL: there are as many as may be, or there is no memory (`failed`). */
 static struct step *plan_step(struct plan *p)
 {
+	size_t room = p->room ? p->room * 2 : STEPS_FIRST;
+	struct step *step;
+
 	if (p->count == PLAN_STEPS_MAX) {
 		p->more = true;
 		return NULL;
 	}
-	return &p->step[p->count++];
+	if (p->count == p->room) {
+		step = reallocarray(p->step, room, sizeof(*step));
+		if (!step) {
+			p->failed = true;
+			return NULL;
+		}
+		p->step = step;
+		p->room = room;
+	}
+	step = &p->step[p->count++];
+	*step = (struct step){ 0 };
+	return step;
 }
 
 static const struct want *want_find(const struct want *wants, size_t count, const char *path)
@@ -93,7 +110,7 @@ static bool as_wanted(const struct node *n, const struct want *w)
 {
 	return n->kind == NODE_FILE && !n->denied && !n->withdrawn && n->version == w->version &&
 	       n->mode == w->mode && n->uid == w->uid && n->gid == w->gid &&
-	       n->expires_ns == w->expires_ns && n->mtime_ns == w->mtime_ns &&
+	       n->expires_ns == w->expires_ns && n->mtime_ns == w->mtime_ns && n->set == w->set &&
 	       strcmp(n->name, w->name) == 0;
 }
 
@@ -189,13 +206,13 @@ int tree_plan(const struct tree *t, const struct want *wants, size_t count, stru
 	struct index x = { 0 };
 	int result = index_make(t, &x);
 
-	*ret = (struct plan){ .step = calloc(PLAN_STEPS_MAX, sizeof(*ret->step)) };
-	if (!ret->step)
-		result = -ENOMEM;
+	*ret = (struct plan){ 0 };
 	if (result >= 0)
 		plan_removals(&x, wants, count, ret);
-	for (size_t i = 0; i < count && result >= 0 && !ret->more; i++)
+	for (size_t i = 0; i < count && result >= 0 && !ret->more && !ret->failed; i++)
 		result = plan_file(&x, &wants[i], ret);
+	if (ret->failed)
+		result = -ENOMEM;
 	free(x.node);
 	if (result < 0)
 		plan_clear(ret);

@@ -29,7 +29,7 @@
 #define LOADING_MAX 64 /* attachers at one time that look at what an earlier broker left */
 /* What a broker that is killed may forget of opens; thousands of files are let go of at once. */
 #define SAVE_USEC 500000
-#define REGISTRY_FILE_MAX (4 * 1024 * 1024) /* WORKER_NODES_MAX nodes of up to 900 bytes */
+#define REGISTRY_FILE_MAX (5 * 1024 * 1024) /* WORKER_NODES_MAX nodes of up to 1200 bytes, steps */
 
 static int registry_open(struct containers *set)
 {

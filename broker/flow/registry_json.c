@@ -10,7 +10,7 @@
 
 static json_t *node_to_json(const struct node *n)
 {
-	return json_pack(
+	json_t *object = json_pack(
 		"{s:I,s:I,s:i,s:i,s:I,s:I,s:b,s:b,s:b,s:b,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
 		"id", (json_int_t)n->id, "parent", (json_int_t)n->parent, "kind", (int)n->kind,
 		"mode", (int)n->mode, "uid", (json_int_t)n->uid, "gid", (json_int_t)n->gid,
@@ -20,6 +20,13 @@ static json_t *node_to_json(const struct node *n)
 		(json_int_t)n->mtime_ns, "expires", (json_int_t)n->expires_ns, "opened",
 		(json_int_t)n->opened_ns, "before_version", (json_int_t)n->before_version, "before",
 		(json_int_t)n->before_ns);
+
+	if (object && n->set) {
+		json_object_set_new(object, "set", json_integer((json_int_t)n->set));
+		json_object_set_new(object, "since", json_integer((json_int_t)n->since));
+		json_object_set_new(object, "lost", json_integer((json_int_t)n->lost_ns));
+	}
+	return object;
 }
 
 static json_t *update_to_json(const struct update *u)
@@ -56,6 +63,7 @@ json_t *registry_to_json(const struct container *c)
 		json_array_append_new(nodes, node_to_json(&c->tree.node[i]));
 	json_object_set_new(object, "next_id", json_integer((json_int_t)c->tree.next_id));
 	json_object_set_new(object, "nodes", nodes);
+	json_object_set_new(object, "generation", json_integer((json_int_t)c->generation));
 	if (c->worker)
 		json_object_set_new(object, "worker",
 		                    json_pack("{s:i,s:I}", "pid", worker_pid(c->worker),
@@ -150,12 +158,29 @@ static int get_numbers(const json_t *object, struct node *n, struct err *e)
 	return 0;
 }
 
+/* Not there for a node without a set, nor in the registrations of a broker that knew none. */
+static int get_set(const json_t *object, struct node *n, struct err *e)
+{
+	int64_t set = 0, since = 0;
+	int result = json_get_int(object, "set", false, INT64_MIN, INT64_MAX, &set, e);
+
+	if (result >= 0)
+		result = json_get_int(object, "since", false, 0, INT64_MAX, &since, e);
+	if (result >= 0)
+		result = json_get_int(object, "lost", false, 0, INT64_MAX, &n->lost_ns, e);
+	n->set = (uint64_t)set;
+	n->since = (uint64_t)since;
+	return result;
+}
+
 static int restore_node(struct container *c, const json_t *object, struct err *e)
 {
 	struct node like = { 0 }, *n;
 	const char *path = NULL, *name = NULL, *grant = NULL;
 	int result = get_numbers(object, &like, e);
 
+	if (result >= 0)
+		result = get_set(object, &like, e);
 	if (result >= 0)
 		result = json_get_bool(object, "linked", true, &like.linked, e);
 	if (result >= 0)
@@ -194,7 +219,7 @@ static int restore_update(struct container *c, const json_t *object, struct err 
 		result = json_get_array(object, "denied", true, WORKER_NODES_MAX, &denied, e);
 	if (result < 0)
 		return result;
-	u = update_new(json_array_size(denied));
+	u = update_new(json_array_size(steps), json_array_size(denied));
 	if (!u)
 		return err_set(e, -ENOMEM, "out of memory");
 	c->update = u;
@@ -220,12 +245,14 @@ static int restore_update(struct container *c, const json_t *object, struct err 
 static int restore_tree(struct container *c, const json_t *object, struct err *e)
 {
 	json_t *nodes = NULL, *entry;
-	int64_t next_id = 0;
+	int64_t next_id = 0, generation = 0;
 	size_t i;
 	int result = json_get_array(object, "nodes", true, WORKER_NODES_MAX, &nodes, e);
 
 	if (result >= 0)
 		result = json_get_int(object, "next_id", true, 0, INT64_MAX, &next_id, e);
+	if (result >= 0)
+		result = json_get_int(object, "generation", false, 0, INT64_MAX, &generation, e);
 	if (result < 0)
 		return result;
 	c->tree = (struct tree){ .content_unref = content_unref };
@@ -235,6 +262,7 @@ static int restore_tree(struct container *c, const json_t *object, struct err *e
 			return result;
 	}
 	c->tree.next_id = (uint64_t)next_id;
+	c->generation = (uint64_t)generation;
 	return 0;
 }
 

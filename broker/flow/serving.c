@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
@@ -17,6 +16,7 @@
 #include "flow/adopt.h"
 #include "flow/container.h"
 #include "flow/report.h"
+#include "flow/shared.h"
 #include "flow/watch.h"
 #include "flow/workload.h"
 #include "server/config.h"
@@ -25,15 +25,10 @@
 #define CRASH_NS (NS_PER_S / 5)
 #define CRASHES_MAX 10 /* in a row; then the mount is given up with an error instead of a spin */
 
-static size_t shared_size(void)
-{
-	return sizeof(struct worker_shared) + ring_size();
-}
-
-static int map_shared(struct container *c, int shared_fd, int wake_fd)
+static int map_shared(struct container *c, int shared_fd, int wake_fd, size_t size)
 {
 	struct worker_shared *shared =
-		mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
 
 	if (shared == MAP_FAILED) {
 		fd_close(shared_fd);
@@ -41,6 +36,7 @@ static int map_shared(struct container *c, int shared_fd, int wake_fd)
 		return -errno;
 	}
 	c->shared = shared;
+	c->shared_size = size;
 	c->shared_fd = shared_fd;
 	c->wake_fd = wake_fd;
 	return 0;
@@ -48,18 +44,18 @@ static int map_shared(struct container *c, int shared_fd, int wake_fd)
 
 static int make_shared(struct container *c, struct err *e)
 {
-	SCOPED_FD int fd = memfd_create("coffer-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	SCOPED_FD int fd = shared_memfd();
 	SCOPED_FD int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int result;
 
-	if (fd < 0 || wake < 0 || ftruncate(fd, (off_t)shared_size()) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return err_errno(e, -errno, "cannot make the memory shared with a worker");
-	result = map_shared(c, TAKE_FD(fd), TAKE_FD(wake));
+	if (fd < 0 || wake < 0)
+		return err_errno(e, fd < 0 ? fd : -errno,
+		                 "cannot make the memory shared with a worker");
+	result = map_shared(c, TAKE_FD(fd), TAKE_FD(wake), (size_t)worker_shared_size());
 	if (result < 0)
 		return err_errno(e, result, "cannot map the memory shared with a worker");
 	c->shared->magic = WORKER_SHARED_MAGIC;
-	c->shared->layout = WORKER_PROTO;
+	c->shared->layout = WORKER_SHARED_LAYOUT;
 	c->ring = ring_format(c->shared->ring);
 	return drain_watch(c);
 }
@@ -67,16 +63,14 @@ static int make_shared(struct container *c, struct err *e)
 /* What a worker gives back is checked as if it were hostile: it may not shrink under us. */
 int serving_take_shared(struct container *c, int shared_fd, int wake_fd)
 {
-	int seals = fcntl(shared_fd, F_GET_SEALS);
-	struct stat st;
+	ssize_t size = shared_check(shared_fd);
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(shared_fd, &st) < 0 ||
-	    (size_t)st.st_size < shared_size()) {
+	if (size < 0) {
 		fd_close(shared_fd);
 		fd_close(wake_fd);
 		return -EBADMSG;
 	}
-	if (map_shared(c, shared_fd, wake_fd) < 0)
+	if (map_shared(c, shared_fd, wake_fd, (size_t)size) < 0)
 		return -ENOMEM;
 	c->ring = ring_attach(c->shared->ring);
 	if (!c->ring)
@@ -91,7 +85,7 @@ static void drop_shared(struct container *c)
 	c->wake_source = sd_event_source_disable_unref(c->wake_source);
 	c->drain_timer = sd_event_source_disable_unref(c->drain_timer);
 	if (c->shared)
-		munmap(c->shared, shared_size());
+		munmap(c->shared, c->shared_size);
 	c->shared = NULL;
 	c->ring = NULL;
 	c->ring_corrupt = false;
@@ -157,6 +151,9 @@ static void fill_wr_node(struct container *c, const struct node *n, struct wr_no
 		.version = n->version,
 		.mtime_ns = n->mtime_ns,
 		.expires_ns = n->expires_ns,
+		.set = n->set,
+		.since = n->since,
+		.retired = tree_is_retired(n, times_boottime()),
 	};
 }
 
@@ -166,20 +163,22 @@ int serving_send_node(struct container *c, uint16_t type, const struct node *n,
 	unsigned char texts[2 * NAME_LEN_MAX + 4096];
 	struct wr_stage staged = stage ? *stage : (struct wr_stage){ 0 };
 	struct wr_node plain;
+	bool named;
 	size_t len = 0, nfds = n->kind == NODE_FILE && n->content ? 1 : 0;
 	int fd = nfds ? n->content->memfd : -1;
 
 	fill_wr_node(c, n, &plain);
 	if (stage && stage->kind != STAGE_PUT)
 		nfds = 0;
-	if (record_put_text(texts, sizeof(texts), &len,
-	                    n->linked || stage ? name_last_segment(n->path) : "") < 0 ||
+	named = n->linked || stage || plain.retired;
+	if (record_put_text(texts, sizeof(texts), &len, named ? name_last_segment(n->path) : "") <
+	            0 ||
 	    record_put_text(texts, sizeof(texts), &len, n->name ? n->name : "") < 0)
 		return -EMSGSIZE;
 	staged.node = plain;
 	if (type == WR_STAGE)
 		return worker_send(c->worker, type, &staged, sizeof(staged), texts, len, &fd, nfds);
-	if (!n->linked)
+	if (!named)
 		plain.parent = 0; /* readable through descriptors still open, but nameless */
 	return worker_send(c->worker, type, &plain, sizeof(plain), texts, len, &fd, nfds);
 }
@@ -191,31 +190,52 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Every node it must know, parents first: a child always came after its folder. Those of a change
- * come with it. */
+static int tell_node(struct container *c, struct node *n)
+{
+	struct wr_deny deny = { n->id };
+	int result;
+
+	if (n->staged || (n->kind == NODE_FILE && !n->content))
+		return 0; /* of what is not had the bytes are withdrawn */
+	n->released = false;
+	result = serving_send_node(c, WR_NODE, n, NULL);
+	if (result >= 0 && n->denied)
+		result = worker_send(c->worker, WR_DENY, &deny, sizeof(deny), NULL, 0, NULL, 0);
+	return result;
+}
+
+/*
+ * Every node it must know, parents first: a child always came after its folder. Those of a change
+ * come with it; what has lost its name of late comes last, backwards (worker_proto.h).
+ */
 static int send_tree(struct container *c)
 {
 	struct node **order = calloc(c->tree.count + 1, sizeof(struct node *));
+	int64_t now = times_boottime();
 	int result = order ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < c->tree.count && order; i++)
 		order[i] = &c->tree.node[i];
 	if (order)
 		qsort(order, c->tree.count, sizeof(struct node *), by_id);
-	for (size_t i = 0; i < c->tree.count && result >= 0; i++) {
-		order[i]->released = false; /* its predecessor's word */
-		if (order[i]->staged || (order[i]->kind == NODE_FILE && !order[i]->content))
-			continue; /* of what is not had the bytes are withdrawn */
-		result = serving_send_node(c, WR_NODE, order[i], NULL);
-		if (result >= 0 && order[i]->denied) {
-			struct wr_deny deny = { order[i]->id };
-
-			result = worker_send(c->worker, WR_DENY, &deny, sizeof(deny), NULL, 0, NULL,
-			                     0);
-		}
-	}
+	for (size_t i = 0; i < c->tree.count && result >= 0; i++)
+		if (!tree_is_retired(order[i], now))
+			result = tell_node(c, order[i]);
+	for (size_t i = c->tree.count; i-- > 0 && result >= 0;)
+		if (tree_is_retired(order[i], now))
+			result = tell_node(c, order[i]);
 	free(order);
 	return result;
+}
+
+/* The file system, and the pid namespace in which it was made. */
+int serving_send_mount(struct container *c, bool resume)
+{
+	const struct wr_mount mount = { .resume = resume };
+	const int fds[] = { c->fuse_fd, c->facts.pid_fd };
+
+	return worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0, fds,
+	                   c->facts.pid_fd >= 0 ? 2 : 1);
 }
 
 /* Its answer to HELLO: it gets its tree, what was going on when its predecessor died, and the
@@ -223,7 +243,6 @@ static int send_tree(struct container *c)
 static int on_ready(struct container *c, const struct record *r)
 {
 	const struct wr_ready *ready = (const struct wr_ready *)r->payload;
-	struct wr_mount mount = { .resume = c->mount == MOUNT_UP };
 	int result;
 
 	if (ready->proto != WORKER_PROTO)
@@ -235,8 +254,7 @@ static int on_ready(struct container *c, const struct record *r)
 	if (result >= 0)
 		result = update_resume(c);
 	if (result >= 0 && c->fuse_fd >= 0)
-		result = worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0,
-		                     &c->fuse_fd, 1);
+		result = serving_send_mount(c, c->mount == MOUNT_UP);
 	if (result < 0)
 		return result;
 	if (c->mount == MOUNT_UP)
@@ -384,6 +402,8 @@ int serving_start(struct container *c, struct err *e)
 
 	if (!c->shared)
 		result = make_shared(c, e);
+	else if (c->shared->layout != WORKER_SHARED_LAYOUT || c->shared_size < worker_shared_size())
+		result = shared_renew(c, e);
 	if (result >= 0 && c->tree.count == 0)
 		result = serving_new_tree(c);
 	if (result >= 0 && c->mount == MOUNT_UP)

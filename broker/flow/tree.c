@@ -87,6 +87,16 @@ struct node *tree_by_path(struct tree *t, const char *path)
 	return NULL;
 }
 
+bool tree_went_lately(const struct node *n, int64_t now_ns)
+{
+	return !n->linked && !n->staged && n->lost_ns && now_ns - n->lost_ns < WORKER_RETIRED_NS;
+}
+
+bool tree_is_retired(const struct node *n, int64_t now_ns)
+{
+	return n->set && !n->denied && tree_went_lately(n, now_ns);
+}
+
 void tree_remove(struct tree *t, uint64_t id)
 {
 	struct node *n = tree_by_id(t, id);

@@ -36,6 +36,8 @@ struct node {
 	/* opened.h: of what had this file's name before, the newest that was opened, and when last */
 	uint64_t before_version;
 	int64_t before_ns;
+	uint64_t set, since; /* worker_proto.h */
+	int64_t lost_ns;     /* when its name went (boot-time clock), or 0 */
 	struct content *content;
 };
 
@@ -57,6 +59,10 @@ void tree_clear(struct tree *t);
 struct node *tree_add(struct tree *t, const struct node *like, const char *path, const char *name);
 struct node *tree_by_id(struct tree *t, uint64_t id);
 struct node *tree_by_path(struct tree *t, const char *path); /* the linked one */
+/* Whether its name went so short a time ago that a worker may still keep it. */
+bool tree_went_lately(const struct node *n, int64_t now_ns); /* boot-time clock */
+/* The same for a file of a set that may still be asked for, if another of its set has its name. */
+bool tree_is_retired(const struct node *n, int64_t now_ns);
 void tree_remove(struct tree *t, uint64_t id);
 
 /* What a file is to be. `content`, if the plan uses it, is taken with content_ref by the caller. */
@@ -66,6 +72,7 @@ struct want {
 	uint64_t version, size;
 	int64_t mtime_ns, expires_ns;
 	uint32_t mode, uid, gid;
+	uint64_t set; /* 0: none */
 };
 
 struct step {
@@ -77,16 +84,17 @@ struct step {
 };
 struct plan {
 	struct step *step;
-	size_t count;
+	size_t count, room;
+	bool failed; /* no memory */
 	bool more;   /* PLAN_STEPS_MAX were not enough: plan again afterwards */
 	char *clash; /* a path that a placeholder holds and a want would need, or NULL */
 };
-#define PLAN_STEPS_MAX 60 /* with as many page drops it stays within ATTACH_STEPS_MAX */
+#define PLAN_STEPS_MAX WORKER_NODES_MAX /* of one change: what a worker takes */
 
 /*
  * `wants` ordered by path. Removals first (files, then folders that are empty and wanted no more,
- * deepest first), then new folders (shallow first), then files. A file whose version, owner, mode
- * and expiry are as wanted gives no step.
+ * deepest first), then new folders (shallow first), then files. A file whose version, owner, mode,
+ * expiry and set are as wanted gives no step.
  */
 int tree_plan(const struct tree *t, const struct want *wants, size_t count, struct plan *ret);
 void plan_clear(struct plan *p);

@@ -12,7 +12,6 @@
  * is. Without a mount (only connections are served) there is nothing to rename, and FINISH follows
  * PREPARED at once. A worker that dies on the way is told the same change again.
  */
-#include <assert.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,18 +25,25 @@
 #include "flow/report.h"
 #include "flow/update.h"
 
-/* after an attacher that failed: what blocks it (a reader, a limit) may be gone */
-#define RETRY_USEC 1000000
+#define ROOM_USEC 200000 /* until nodes that wait for a pass's end may be gone */
 
-struct update *update_new(size_t denials)
+static void update_free(struct update *update)
+{
+	free(update->step);
+	free(update->denied);
+	free(update);
+}
+
+struct update *update_new(size_t steps, size_t denials)
 {
 	struct update *update = calloc(1, sizeof(*update));
 
 	if (!update)
 		return NULL;
+	update->step = calloc(steps + 1, sizeof(*update->step));
 	update->denied = calloc(denials + 1, sizeof(*update->denied));
-	if (!update->denied) {
-		free(update);
+	if (!update->step || !update->denied) {
+		update_free(update);
 		return NULL;
 	}
 	return update;
@@ -64,6 +70,8 @@ int update_add_node(struct container *c, const struct step *step, bool linked, s
 		like.gid = w->gid;
 		like.mtime_ns = w->mtime_ns;
 		like.expires_ns = w->expires_ns;
+		like.set = w->set;
+		like.since = c->generation;
 		snprintf(like.grant, sizeof(like.grant), "%s", w->grant);
 		result = content_get(c->set->contents, w->name, 0, &like.content, e);
 		if (result < 0)
@@ -228,18 +236,81 @@ static bool is_dying(int result)
 	return result == -EPIPE || result == -ECONNRESET || result == -ENOBUFS;
 }
 
+static bool adds_node(const struct step *step)
+{
+	return step->kind == STAGE_PUT || step->kind == STAGE_MKDIR;
+}
+
+/* How many of a plan's steps the tree has room for now. */
+static size_t steps_that_fit(const struct container *c, const struct plan *plan)
+{
+	size_t room = WORKER_NODES_MAX - c->tree.count;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (adds_node(&plan->step[i]) && room-- == 0)
+			return i;
+	return plan->count;
+}
+
+static int on_room(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct container *c = arg;
+
+	c->retry_timer = sd_event_source_disable_unref(c->retry_timer);
+	container_step(c);
+	return 0;
+}
+
+/*
+ * Changes that come faster than what they replace can go wait for that: so a pass keeps its
+ * versions, and a set is not changed in parts. True if there is something to wait for.
+ */
+static bool wait_for_room(struct container *c)
+{
+	int64_t now = times_boottime();
+
+	for (size_t i = 0; i < c->tree.count; i++) {
+		if (!tree_went_lately(&c->tree.node[i], now))
+			continue;
+		sd_event_source_disable_unref(c->retry_timer);
+		c->retry_timer = NULL;
+		return sd_event_add_time_relative(c->set->b->event, &c->retry_timer, CLOCK_BOOTTIME,
+		                                  ROOM_USEC, 0, on_room, c) >= 0;
+	}
+	return false;
+}
+
+/* What comes of a set comes in a generation of its own. */
+static void number_change(struct container *c, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->step[i].kind == STAGE_PUT && plan->step[i].want->set) {
+			c->generation++;
+			return;
+		}
+}
+
 int update_begin(struct container *c, struct plan *plan, struct err *e)
 {
-	struct update *update = update_new(c->tree.count);
-	int result = update ? 0 : err_set(e, -ENOMEM, "out of memory");
+	size_t steps = steps_that_fit(c, plan);
+	struct update *update;
+	int result;
 
+	if (steps < plan->count && wait_for_room(c))
+		return 0;
+	update = update_new(plan->count, c->tree.count);
+	result = update ? 0 : err_set(e, -ENOMEM, "out of memory");
+	/* What does not fit at all fails with a reason when its turn comes. */
+	if (steps == 0)
+		steps = plan->count;
 	if (update) {
-		update->more = plan->more;
+		update->more = plan->more || steps < plan->count;
+		number_change(c, plan);
 		randombytes_buf(update->token, sizeof(update->token));
 		c->update = update;
 		deny_leftovers(c, update);
 	}
-	for (size_t i = 0; i < plan->count && result >= 0; i++)
+	for (size_t i = 0; i < steps && result >= 0; i++)
 		result = add_step(c, update, &plan->step[i], e);
 	if (result >= 0) {
 		/* Before the worker knows: a successor of ours must know what it may know. */
@@ -282,87 +353,8 @@ void update_abandon(struct container *c)
 	for (size_t i = c->tree.count; i-- > 0;)
 		if (c->tree.node[i].staged)
 			tree_remove(&c->tree, c->tree.node[i].id);
-	free(c->update->denied);
-	free(c->update);
+	update_free(c->update);
 	c->update = NULL;
-}
-
-/* One step as the attacher is told it. */
-static int put_step(unsigned char *payload, size_t size, size_t *len, const struct update *update,
-                    uint32_t kind, const struct node *n)
-{
-	struct {
-		uint32_t kind, reserved;
-		uint64_t node;
-	} fixed = { kind, 0, n->id };
-	char staging[64], hex[33];
-	const char *from = "", *to = "";
-
-	if (kind == CHANGE_RENAME) {
-		sodium_bin2hex(hex, sizeof(hex), update->token, sizeof(update->token));
-		snprintf(staging, sizeof(staging), WORKER_STAGING_PREFIX "%s/%llu", hex,
-		         (unsigned long long)n->id);
-		from = staging;
-		to = n->path;
-	} else if (kind != CHANGE_DROP_PAGES) {
-		from = n->path;
-	}
-	if (*len + sizeof(fixed) > size)
-		return -EMSGSIZE;
-	memcpy(payload + *len, &fixed, sizeof(fixed));
-	*len += sizeof(fixed);
-	if (record_put_text(payload, size, len, from) < 0 ||
-	    record_put_text(payload, size, len, to) < 0)
-		return -EMSGSIZE;
-	return 0;
-}
-
-static const uint32_t change_kind_of[] = {
-	[STAGE_PUT] = CHANGE_RENAME,
-	[STAGE_UNLINK] = CHANGE_UNLINK,
-	[STAGE_MKDIR] = CHANGE_MKDIR,
-	[STAGE_RMDIR] = CHANGE_RMDIR,
-};
-
-/* Pages first, by themselves: a name whose folder a reader keeps locked must not keep them. */
-static int put_drops(struct container *c, unsigned char *payload, size_t size, size_t *len,
-                     uint32_t *count)
-{
-	struct update *update = c->update;
-	int result = 0;
-
-	for (size_t i = update->dropped;
-	     i < update->denials && result >= 0 && *count < ATTACH_STEPS_MAX; i++) {
-		const struct node *n = tree_by_id(&c->tree, update->denied[i]);
-
-		update->dropping++;
-		if (!n)
-			continue; /* nobody could reach it any more */
-		result = put_step(payload, size, len, update, CHANGE_DROP_PAGES, n);
-		++*count;
-	}
-	return result;
-}
-
-static int put_steps(struct container *c, unsigned char *payload, size_t size, size_t *len,
-                     uint32_t *count)
-{
-	struct update *update = c->update;
-	int result = 0;
-
-	update->dropping = 0;
-	if (update->dropped < update->denials)
-		return put_drops(c, payload, size, len, count);
-	for (size_t i = 0; i < update->steps && result >= 0; i++) {
-		const struct node *n = tree_by_id(&c->tree, update->step[i].node);
-
-		if (!n)
-			continue;
-		result = put_step(payload, size, len, update, change_kind_of[update->step[i].kind],
-		                  n);
-		++*count;
-	}
-	return result;
 }
 
 static void over(struct container *c)
@@ -380,7 +372,7 @@ static void over(struct container *c)
 
 int update_withdraw_all(struct container *c)
 {
-	struct update *update = update_new(c->tree.count);
+	struct update *update = update_new(0, c->tree.count);
 
 	update_abandon(c);
 	if (!update)
@@ -407,96 +399,10 @@ void update_finish(struct container *c)
 		         "replaced");
 }
 
-static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
+static void lose_name(struct node *n)
 {
-	struct container *c = arg;
-
-	c->retry_timer = sd_event_source_disable_unref(c->retry_timer);
-	if (c->flow == FLOW_CHANGING && !c->op)
-		update_run(c);
-	return 0;
-}
-
-static void retry_later(struct container *c, const char *why)
-{
-	if (c->withdrawing) { /* what could be done is done */
-		mount_gone(c);
-		return;
-	}
-	if (c->update && !c->update->said)
-		report_container(c, "change.failed", why);
-	if (c->update)
-		c->update->said = true;
-	sd_event_source_disable_unref(c->retry_timer);
-	c->retry_timer = NULL;
-	sd_event_add_time_relative(c->set->b->event, &c->retry_timer, CLOCK_BOOTTIME, RETRY_USEC, 0,
-	                           on_retry, c);
-}
-
-static void on_changed(void *arg, struct operation_news *news)
-{
-	struct container *c = arg;
-	const struct ar_done *done;
-
-	if (news->event == OPERATION_SLOW) {
-		report_container(c, "change.slow",
-		                 "a reader in the container keeps its folder locked");
-		if (c->update)
-			c->update->said = true;
-		return;
-	}
-	c->op = NULL;
-	c->op_is_update = false;
-	if (news->event == OPERATION_FAILED) {
-		retry_later(c, news->why.text);
-		return;
-	}
-	done = (const struct ar_done *)news->record->payload;
-	if (news->record->type != AR_DONE || news->record->len < sizeof(*done) ||
-	    done->result < 0) {
-		retry_later(c, "a rename or removal in the mount failed");
-		return;
-	}
-	if (c->update->dropping > 0) {
-		c->update->dropped += c->update->dropping;
-		if (c->update->dropped < c->update->denials || c->update->steps > 0) {
-			update_run(c);
-			return;
-		}
-	}
-	if (c->worker_ready)
-		update_finish(c);
-}
-
-void update_run(struct container *c)
-{
-	static const size_t size = RECORD_PAYLOAD_MAX;
-	SCOPED(free_ptr) unsigned char *payload = malloc(size);
-	struct ar_change head = { 0 };
-	const int fds[] = { c->clone_fd, c->fuse_fd };
-	size_t len = 0;
-	int result =
-		payload ? put_steps(c, payload, size - sizeof(head), &len, &head.steps) : -ENOMEM;
-
-	assert(!c->op);
-	c->flow = FLOW_CHANGING;
-	if (result >= 0) {
-		const struct operation_request request = {
-			.type = AR_CHANGE,
-			.payload = &head,
-			.len = sizeof(head),
-			.tail = payload,
-			.tail_len = len,
-			.fds = fds,
-			.nfds = ARRAY_LEN(fds),
-			.limit_s = CONTAINER_CHANGE_S,
-		};
-
-		result = operation_start(c->set->b, &request, on_changed, c, &c->op);
-		c->op_is_update = result >= 0;
-	}
-	if (result < 0)
-		retry_later(c, "no attacher could be started");
+	n->linked = false;
+	n->lost_ns = times_boottime();
 }
 
 void update_commit(struct container *c)
@@ -515,7 +421,7 @@ void update_commit(struct container *c)
 			old = tree_by_path(&c->tree, n->path);
 			if (old) {
 				opened_inherit(n, old);
-				old->linked = false;
+				lose_name(old);
 			}
 			n->linked = true;
 			n->staged = false;
@@ -527,7 +433,7 @@ void update_commit(struct container *c)
 			break;
 		case STAGE_RMDIR:
 		case STAGE_UNLINK:
-			n->linked = false;
+			lose_name(n);
 			break;
 		}
 	}

@@ -13,8 +13,10 @@ struct update_step {
 
 struct update {
 	uint8_t token[16]; /* names the staging folder; tells this change from every other */
-	struct update_step step[PLAN_STEPS_MAX];
+	struct update_step *step;
 	size_t steps;
+	size_t made;      /* of those: by an attacher */
+	size_t making;    /* and these it is at */
 	uint64_t *denied; /* nodes whose pages are to be dropped */
 	size_t denials;
 	size_t dropped;  /* of those: pages are gone */
@@ -23,5 +25,5 @@ struct update {
 	bool said;       /* a failure of this change is in the log already */
 };
 
-/* An empty change with room for `denials`. NULL without memory. */
-struct update *update_new(size_t denials);
+/* An empty change with room for as many. NULL without memory. */
+struct update *update_new(size_t steps, size_t denials);

@@ -43,6 +43,14 @@ static int each_name(void *arg, const char *name, int (*visit)(void *visit_arg, 
 	return visit_secret(&w, &secret);
 }
 
+/* What a grant of a prefix brings is a set. */
+static uint64_t set_of(const struct grant *g)
+{
+	size_t len = strlen(g->name);
+
+	return len > 0 && g->name[len - 1] == '/' ? strtoull(g->id, NULL, 16) : 0;
+}
+
 static int want_fill(struct container *c, const struct view_file *f, struct want *want,
                      struct err *e)
 {
@@ -59,6 +67,7 @@ static int want_fill(struct container *c, const struct view_file *f, struct want
 		.size = secret.current.size,
 		.mtime_ns = secret.current.created_ns,
 		.expires_ns = secret.current.expires_ns,
+		.set = set_of(f->grant),
 		.mode = f->has_mode ? f->mode
 		                    : policy_default_mode(&c->facts.subject,
 		                                          secret.current.flags & VAULT_PRIVATE_KEY),
@@ -130,9 +139,9 @@ int wants_unexpired(struct container *c, struct wants *ret)
 			expired = 1;
 			continue;
 		}
-		want[ret->count++] =
-			(struct want){ n->path,     n->name,       n->grant, n->version, n->size,
-			               n->mtime_ns, n->expires_ns, n->mode,  n->uid,     n->gid };
+		want[ret->count++] = (struct want){ n->path, n->name,     n->grant,      n->version,
+			                            n->size, n->mtime_ns, n->expires_ns, n->mode,
+			                            n->uid,  n->gid,      n->set };
 	}
 	qsort(want, ret->count, sizeof(*want), by_path);
 	return expired;

@@ -60,6 +60,8 @@ static const struct allowed {
 	{ SCMP_SYS(pidfd_open) },
 	{ SCMP_SYS(ioctl), 1, 0xffff, 0xff0b },
 	{ SCMP_SYS(ioctl), 1, 0xffff, 0xb706 },
+	/* which process it is: NS_GET_TGID_FROM_PIDNS */
+	{ SCMP_SYS(ioctl), 1, 0xffff, 0xb707 },
 	/* libfuse, once for each session */
 	{ SCMP_SYS(getuid) },
 	/* the C library's own */

@@ -10,7 +10,8 @@
  *	NODE … NODE (memfd each file)  ───► builds its tree
  *	MOUNT (/dev/fuse descriptor)   ───► serves; answers INIT, or replays the saved one
  *	                               ◄─── MOUNTED
- *	STAGE … STAGE, PREPARE         ───► new versions under the staging folder
+ *	STAGE … STAGE, PREPARE         ───► new versions under the staging folder; files of a set
+ *	                                    are their callers' from here on, all at one time
  *	                               ◄─── PREPARED    (an attacher now renames, unlinks)
  *	FINISH                         ───► the announced end state holds, call seen or not
  *	                               ◄─── FINISHED
@@ -50,6 +51,13 @@
  * refused for anything not announced, and answer 0 for a step that is already done, so that a
  * change cut off can be repeated whole. A PREPARED with an error says that the change was dropped
  * as a whole.
+ *
+ * Sets. The files that one grant of a prefix brings are a set, and one process sees them change as
+ * one (fuse/sets.h has the rule). The broker numbers the changes of a container that touch a set:
+ * generations. A file's node has been what its name stands for `since` a generation, up to that of
+ * the node that took its place. With PREPARE the generation of the staged files is the current one,
+ * before any of the renames. What a rename replaces stays to be found by who needs it for
+ * WORKER_RETIRED_NS.
  */
 #pragma once
 
@@ -58,7 +66,9 @@
 #include "coffer/ring.h"
 
 #define WORKER_CHANNEL_FD 3
-#define WORKER_PROTO 1 /* raised when a record's layout changes; READY carries the worker's */
+#ifndef WORKER_PROTO
+#define WORKER_PROTO 2 /* raised when a record's layout changes; READY carries the worker's */
+#endif
 
 #define WORKER_NODES_MAX 4096 /* files and folders of one mount */
 #define WORKER_NAME_MAX 255
@@ -69,6 +79,8 @@
 #define WORKER_INIT_MAX 256 /* FUSE_INIT is 104 bytes in protocol 7.38 */
 #define WORKER_STAGING_PREFIX ".coffer-"
 #define WORKER_ROOT_NODE 1
+/* from its rename on; a pass ends after two seconds, and some are late to begin */
+#define WORKER_RETIRED_NS 2500000000LL
 
 enum worker_record {
 	WR_HELLO = 1,
@@ -128,7 +140,9 @@ enum worker_node_kind {
 
 /*
  * NODE: one entry of the tree, parents first. Not for staged files (STAGE). With an empty name and
- * parent 0, to a successor: what has lost its name but may still be held open.
+ * parent 0, to a successor: what has lost its name but may still be held open. `retired`, to a
+ * successor as well: the name is lost, but a little while ago, to another file of its set; told
+ * behind what has the name now, later ones first.
  */
 struct wr_node {
 	uint64_t node, parent;
@@ -139,11 +153,17 @@ struct wr_node {
 	uint64_t version;
 	int64_t mtime_ns;
 	int64_t expires_ns; /* 0: never. For the xattr and the API; the broker ends it in time */
+	uint64_t set;       /* of a file: the set that it belongs to; 0: none */
+	uint64_t since;     /* of a set's file: the generation in which it came to its name */
+	uint32_t retired;   /* 0 or 1 */
+	uint32_t reserved;
 	/* counted texts: name; secret's full name (files) or link target (symlinks) */
 };
 
-/* MOUNT: one descriptor: /dev/fuse of a superblock that exists. `resume`: a dead worker served it
- * before. */
+/*
+ * MOUNT: descriptors: /dev/fuse of a superblock that exists; it may carry a second: the pid namespace
+ * in which that was made, to tell processes from threads. `resume`: a dead worker served it before.
+ */
 struct wr_mount {
 	uint32_t resume;
 };
@@ -231,16 +251,67 @@ struct wr_escrow {
 #define WORKER_SHARED_MAGIC 0x434f4646524d454dULL
 
 /*
+ * Raised when the memory below changes. What lies before `ring`, and the ring's place, never do: so
+ * a broker can move a request in hand, and the records, from the memory of another layout into its
+ * own.
+ */
+#ifndef WORKER_SHARED_LAYOUT
+#define WORKER_SHARED_LAYOUT 2
+#endif
+
+#define WORKER_PASSES_MAX 1024  /* processes in a pass at one time; beyond, the oldest is lost */
+#define WORKER_OPENED_MAX 8192U /* files opened in them, likewise */
+
+/* The passes of the container's processes (fuse/passes.h): they go on when a worker dies. */
+struct worker_pass {
+	uint32_t process;   /* 0: none */
+	uint32_t sent_back; /* a thread of it, at */
+	int64_t sent_back_ns;
+	uint64_t set, generation;
+	int64_t begun_ns;        /* boot-time clock; 0: not begun */
+	uint32_t spread;         /* 1: some of its files are not near its own place */
+	uint32_t last_sent_back; /* how the open that was decided last came out: 0 or 1 */
+	uint64_t last_request;   /* and which it was */
+};
+
+struct worker_opened {
+	uint64_t key; /* of pass and file */
+	int64_t begun_ns;
+};
+
+struct worker_passes {
+	struct worker_pass pass[WORKER_PASSES_MAX];
+	struct worker_opened opened[WORKER_OPENED_MAX];
+};
+
+/*
  * Memory shared by broker and worker (a memfd sealed against resize), from the first day: what a
  * successor needs to go on. recv_len != 0 says: the request in recv is in hand and has not been
  * answered.
  */
 struct worker_shared {
 	uint64_t magic;
-	uint32_t layout; /* WORKER_PROTO */
+	uint32_t layout; /* WORKER_SHARED_LAYOUT */
 	uint32_t init_len;
 	uint8_t init[WORKER_INIT_MAX]; /* the raw FUSE_INIT of this superblock */
 	uint32_t recv_len;
 	uint8_t recv[WORKER_RECV_MAX] __attribute__((aligned(4096)));
-	uint8_t ring[] __attribute__((aligned(4096))); /* ring_size() bytes */
+	uint8_t ring[] __attribute__((aligned(4096))); /* ring_size() bytes, then the passes */
 };
+
+static inline uint64_t worker_passes_offset(void)
+{
+	const uint64_t page = 4096;
+
+	return sizeof(struct worker_shared) + (ring_size() + page - 1) / page * page;
+}
+
+static inline uint64_t worker_shared_size(void)
+{
+	return worker_passes_offset() + sizeof(struct worker_passes);
+}
+
+static inline struct worker_passes *worker_passes_of(struct worker_shared *shared)
+{
+	return (struct worker_passes *)(void *)((uint8_t *)shared + worker_passes_offset());
+}

@@ -30,7 +30,7 @@ struct broker_side {
 /* What outlives a worker; once. */
 static inline void broker_side_init(struct broker_side *b)
 {
-	const size_t size = sizeof(struct worker_shared) + ring_size();
+	const size_t size = worker_shared_size();
 
 	b->shared_fd = memfd_create("shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	MUST(b->shared_fd >= 0 && ftruncate(b->shared_fd, (off_t)size) == 0);
@@ -47,7 +47,7 @@ static inline void broker_side_start(struct broker_side *b)
 	int pair[2];
 
 	b->shared->magic = WORKER_SHARED_MAGIC;
-	b->shared->layout = WORKER_PROTO;
+	b->shared->layout = WORKER_SHARED_LAYOUT;
 	b->shared->init_len = b->shared->recv_len = 0;
 	memset(b->shared->ring, 0, (size_t)ring_size());
 	b->ring = ring_format(b->shared->ring);

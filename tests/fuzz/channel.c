@@ -8,15 +8,19 @@
  * with a kind of descriptor in each half of the second byte (0: none); or, in place of the kernel,
  *	'R' | node u64      looked up once more
  *	'F' | node u64 | count u8      forgotten
+ *	'E' | seconds u8               so much later
  */
 #include <errno.h>
 
 #include "broker_side.h"
+#include "coffer/times.h"
+#include "versions.h"
 
 #define SERIAL 4711
 #define KINDS 7
 
 static struct broker_side broker;
+static int64_t now_ns;
 
 /* The lowest descriptor that is free. */
 static int lowest_free(void)
@@ -109,6 +113,27 @@ static void tree_is_a_tree(struct tree *t)
 	MUST(bytes == tree_bytes(t));
 }
 
+/* Versions of one name know of each other, in their order; what is retired is on the list. */
+static void versions_are_in_order(struct tree *t)
+{
+	const struct tree_node *last = NULL;
+
+	for (uint64_t id = 0; id < 256; id++) {
+		const struct tree_node *n = tree_find(t, id);
+
+		if (!n || (!n->older && !n->newer))
+			continue;
+		MUST(n->set && (n->linked || n->staged || n->retired || n->remembered));
+		MUST(!n->newer || (n->newer->older == n && n->newer->since > n->since));
+		MUST(!n->older || (n->older->newer == n && n->older->set == n->set));
+	}
+	for (const struct tree_node *n = tree_retired(t)->first; n; n = n->retired_next) {
+		MUST(n->retired && tree_find(t, n->id) == n);
+		last = n;
+	}
+	MUST(tree_retired(t)->last == last);
+}
+
 /* What is to come is there until it has come; what nobody awaits is not kept for it. */
 static void staged_is_awaited(const struct worker *w)
 {
@@ -132,9 +157,16 @@ static void start_with_root(void)
 
 static void play_kernel(uint8_t what, struct fuzz_input *in)
 {
-	uint64_t id = fuzz_number(in, 8);
-	struct tree_node *n = tree_find(broker.worker->tree, id);
+	struct tree_node *n;
+	uint64_t id;
 
+	if (what == 'E') {
+		now_ns += (int64_t)fuzz_number(in, 1) * NS_PER_S;
+		versions_expire(broker.worker->tree, now_ns);
+		return;
+	}
+	id = fuzz_number(in, 8);
+	n = tree_find(broker.worker->tree, id);
 	if (what == 'F')
 		tree_forget(broker.worker->tree, id, fuzz_number(in, 1));
 	else if (n && n->remembered < 1000)
@@ -170,17 +202,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		broker_side_init(&broker);
 	lowest = lowest_free();
 	broker_side_start(&broker);
+	now_ns = NS_PER_S;
 	if (fuzz_number(&in, 1) == 1)
 		start_with_root();
 	while (alive && in.left > 0) {
 		uint8_t type = (uint8_t)fuzz_number(&in, 1);
 
-		if (type == 'R' || type == 'F')
+		if (type == 'R' || type == 'F' || type == 'E')
 			play_kernel(type, &in);
 		else
 			alive = play_broker(type, &in);
 		answers_are_to_the_question();
 		tree_is_a_tree(broker.worker->tree);
+		versions_are_in_order(broker.worker->tree);
 		staged_is_awaited(broker.worker);
 	}
 	broker_side_stop(&broker);

@@ -167,14 +167,41 @@ START_TEST(a_denied_file_is_replaced_when_it_is_granted_again)
 }
 END_TEST
 
+START_TEST(a_file_that_comes_into_another_set_is_another_file)
+{
+	struct want wants[] = { wanted("a", 2), wanted("b", 2) };
+
+	wants[0].set = wants[1].set = 5;
+	have(NODE_FILE, "a", 2)->set = 5;
+	have(NODE_FILE, "b", 2)->set = 6;
+	ck_assert_str_eq(plan_text(wants, 2), "PUT b");
+}
+END_TEST
+
+START_TEST(what_lost_its_name_to_its_own_set_is_retired_for_a_while)
+{
+	struct node *n = have(NODE_FILE, "a", 1);
+
+	n->lost_ns = 100;
+	n->set = 5;
+	ck_assert(!tree_is_retired(n, 101));
+	n->linked = false;
+	ck_assert(tree_is_retired(n, 101));
+	ck_assert(!tree_is_retired(n, 100 + WORKER_RETIRED_NS));
+	n->denied = true;
+	ck_assert(!tree_is_retired(n, 101));
+	ck_assert(tree_went_lately(n, 101));
+}
+END_TEST
+
 START_TEST(a_large_change_is_cut_and_says_so)
 {
-	struct want wants[PLAN_STEPS_MAX + 1];
-	char names[PLAN_STEPS_MAX + 1][8];
+	static struct want wants[PLAN_STEPS_MAX + 1];
+	static char names[PLAN_STEPS_MAX + 1][8];
 	struct plan plan;
 
 	for (int i = 0; i <= PLAN_STEPS_MAX; i++) {
-		snprintf(names[i], sizeof(names[i]), "n%03d", i);
+		snprintf(names[i], sizeof(names[i]), "n%05d", i);
 		wants[i] = wanted(names[i], 1);
 	}
 	ck_assert_int_eq(tree_plan(&tree, wants, PLAN_STEPS_MAX + 1, &plan), 0);
@@ -211,6 +238,8 @@ int main(void)
 	tcase_add_test(tests, a_file_in_the_way_goes_before_its_folder_comes);
 	tcase_add_test(tests, nodes_without_a_name_are_nobody_s_file);
 	tcase_add_test(tests, a_denied_file_is_replaced_when_it_is_granted_again);
+	tcase_add_test(tests, a_file_that_comes_into_another_set_is_another_file);
+	tcase_add_test(tests, what_lost_its_name_to_its_own_set_is_retired_for_a_while);
 	tcase_add_test(tests, a_large_change_is_cut_and_says_so);
 	tcase_add_test(tests, node_ids_are_never_used_twice);
 	suite_add_tcase(suite, tests);

@@ -43,7 +43,7 @@ static inline void fake_must(bool ok, const char *what)
 
 static inline void fake_init(struct fake_broker *b)
 {
-	const size_t size = sizeof(struct worker_shared) + ring_size();
+	const size_t size = worker_shared_size();
 	struct err why;
 
 	memset(b, 0, sizeof(*b));
@@ -55,7 +55,7 @@ static inline void fake_init(struct fake_broker *b)
 	b->shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, b->shared_fd, 0);
 	fake_must(b->shared != MAP_FAILED, "mmap");
 	b->shared->magic = WORKER_SHARED_MAGIC;
-	b->shared->layout = WORKER_PROTO;
+	b->shared->layout = WORKER_SHARED_LAYOUT;
 	b->ring = ring_format(b->shared->ring);
 	b->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fake_must(b->wake >= 0, "eventfd");
@@ -99,7 +99,7 @@ static inline void fake_end(struct fake_broker *b)
 	fd_close(b->channel);
 	fd_close(b->shared_fd);
 	fd_close(b->wake);
-	munmap(b->shared, sizeof(struct worker_shared) + ring_size());
+	munmap(b->shared, worker_shared_size());
 }
 
 static inline void fake_send_raw(struct fake_broker *b, uint16_t type, const void *payload,

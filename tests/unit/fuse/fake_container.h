@@ -118,12 +118,13 @@ static inline int next_event(int fd, struct told *told)
 	return (int)event->mask;
 }
 
-static inline int watch(int mnt)
+/* The root of the mount, or a folder in it. */
+static inline int watch(int mnt, const char *folder)
 {
-	char path[64];
+	char path[PATH_MAX + 64];
 	int fd = inotify_init1(IN_CLOEXEC);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", mnt);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", mnt, folder);
 	return inotify_add_watch(fd, path, IN_ALL_EVENTS & ~(IN_OPEN | IN_ACCESS | IN_CLOSE)) < 0
 	               ? -1
 	               : fd;
@@ -145,7 +146,7 @@ static inline int perform(int mnt, const struct ask *ask, struct told *told)
 	case XATTR:
 		return (int)fgetxattr(ask->fd, ask->path, told->text, sizeof(told->text) - 1);
 	case WATCH:
-		return watch(mnt);
+		return watch(mnt, ask->path);
 	case EVENT:
 		return next_event(ask->fd, told);
 	case REMOVE:

@@ -57,7 +57,7 @@ START_TEST(a_rename_gives_the_name_to_the_new_version_also_the_second_time)
 {
 	add(10, NODE_FILE, "a", 0);
 	ck_assert_int_eq(stage(STAGE_PUT, 10, 1, "a"), 0);
-	change_prepare(&change, token);
+	change_prepare(&change, tree, token);
 	ck_assert_uint_eq(tree_walk(tree, "a")->id, 2);
 	ck_assert_int_eq(change_rename(&change, tree, "10", 1, "a"), 0);
 	ck_assert_uint_eq(tree_walk(tree, "a")->id, 10);
@@ -78,7 +78,7 @@ START_TEST(only_announced_steps_are_made)
 	ck_assert_int_eq(change_rename(&change, tree, "10", 1, "a"), -EROFS);
 	ck_assert_int_eq(stage(STAGE_PUT, 10, 1, "a"), 0);
 	ck_assert_int_eq(change_rename(&change, tree, "10", 1, "a"), -EROFS); /* not prepared */
-	change_prepare(&change, token);
+	change_prepare(&change, tree, token);
 	ck_assert_int_eq(change_rename(&change, tree, "10", 1, "b"), -EROFS);
 	ck_assert_int_eq(change_rename(&change, tree, "10", 3, "a"), -EROFS);
 	ck_assert_int_eq(change_rename(&change, tree, "010", 1, "a"), -EROFS);
@@ -100,7 +100,7 @@ START_TEST(removals_and_folders_are_made_once_and_answer_twice)
 	ck_assert_int_eq(stage(STAGE_RMDIR, 3, 1, "d"), 0);
 	ck_assert_int_eq(stage(STAGE_MKDIR, 11, 1, "e"), 0);
 	ck_assert_int_eq(stage(STAGE_PUT, 12, 11, "y"), 0);
-	change_prepare(&change, token);
+	change_prepare(&change, tree, token);
 	ck_assert_int_eq(change_remove(&change, tree, STAGE_RMDIR, 1, "d"), -ENOTEMPTY);
 	for (int again = 0; again < 2; again++) {
 		ck_assert_int_eq(change_remove(&change, tree, STAGE_UNLINK, 3, "x"), 0);
@@ -129,7 +129,7 @@ START_TEST(a_file_becomes_a_folder_and_a_folder_a_file)
 	ck_assert_int_eq(stage(STAGE_MKDIR, 10, 1, "a"), 0);
 	ck_assert_int_eq(stage(STAGE_PUT, 11, 10, "in"), 0);
 	ck_assert_int_eq(stage(STAGE_PUT, 12, 1, "d"), 0);
-	change_prepare(&change, token);
+	change_prepare(&change, tree, token);
 	ck_assert_int_eq(change_mkdir(&change, tree, 1, "a", &made), -EEXIST);
 	for (int again = 0; again < 2; again++) {
 		ck_assert_int_eq(change_remove(&change, tree, STAGE_UNLINK, 1, "a"), 0);
@@ -156,7 +156,7 @@ START_TEST(finish_makes_every_step_that_was_not_seen)
 	ck_assert_int_eq(stage(STAGE_MKDIR, 11, 1, "e"), 0);
 	ck_assert_int_eq(stage(STAGE_PUT, 12, 11, "y"), 0);
 	ck_assert_int_eq(stage(STAGE_PUT, 10, 1, "a"), 0);
-	change_prepare(&change, token);
+	change_prepare(&change, tree, token);
 	ck_assert_int_eq(change_finish(&change, tree), 0);
 	ck_assert_ptr_null(tree_walk(tree, "d"));
 	ck_assert_uint_eq(tree_walk(tree, "a")->id, 10);
@@ -218,7 +218,7 @@ START_TEST(only_what_the_attacher_needs_is_announced)
 	add(10, NODE_FILE, "x", 0);
 	ck_assert_int_eq(stage(STAGE_PUT, 10, 3, "x"), 0);
 	ck_assert(!change_announces(&change, tree, 3, "x"));
-	change_prepare(&change, token);
+	change_prepare(&change, tree, token);
 	ck_assert(change_announces(&change, tree, 3, "x"));
 	ck_assert(change_announces(&change, tree, 1, "d")); /* on the way */
 	ck_assert(!change_announces(&change, tree, 1, "a"));
