@@ -134,8 +134,10 @@ struct containers {
 	sd_event_source *fold_timer, *save_timer;
 };
 
-/* registration.c: a container from an attacher's facts. Refuses what may not be one, with a
- * sentence. */
+/*
+ * registration.c: a container from an attacher's facts. Refuses what may not be one, with a
+ * sentence. Not saved: what an earlier broker wrote of it stands until the caller has taken it over.
+ */
 int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
                        struct container **ret, struct err *e);
 void container_end(struct container *c, const char *why); /* gone: everything is freed */
