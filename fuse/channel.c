@@ -195,12 +195,14 @@ static int on_mount(struct worker *w, struct record *r)
 	const struct wr_mount *mount = (const struct wr_mount *)r->payload;
 	int result;
 
-	if (w->device || !tree_root(w->tree))
+	if (w->device || (!tree_root(w->tree) && mount->resume != RESUME_REFUSE))
 		return -EBADMSG;
 	result = device_new(r->fds[0], w->shared, &serve_ops, serve_unknown, w, &w->device);
 	if (result == 0) {
 		r->fds[0] = -1;
-		if (mount->resume) {
+		if (mount->resume == RESUME_REFUSE) {
+			device_refuse(w->device);
+		} else if (mount->resume) {
 			tree_inherit(w->tree);
 			device_resume(w->device);
 		} else {
@@ -333,6 +335,8 @@ static int on_adopt(struct worker *w, struct record *r)
 		                    .mounted = w->device && w->clone_fd >= 0 };
 
 	w->adopting = false;
+	if (escrow.mounted && device_refuses(w->device))
+		escrow.mounted = ESCROW_REFUSES;
 	if (w->change.state == CHANGE_PREPARED)
 		memcpy(escrow.prepared, w->change.token, sizeof(escrow.prepared));
 	memcpy(escrow.finished, w->finished, sizeof(escrow.finished));

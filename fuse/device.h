@@ -18,6 +18,7 @@
 
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
 
 #include "coffer/err.h"
 #include "coffer/worker_proto.h"
@@ -45,6 +46,10 @@ void device_start(struct device *d);
 
 /* Take over from a dead worker: learn the saved INIT, answer the request it had in hand. */
 void device_resume(struct device *d);
+
+/* As device_resume, but every request is answered with EIO, by nothing that could crash on it. */
+void device_refuse(struct device *d);
+bool device_refuses(const struct device *d);
 
 int device_fd(const struct device *d);
 

@@ -24,6 +24,7 @@
 #include "flow/content.h"
 #include "flow/facts.h"
 #include "flow/operation.h"
+#include "flow/throttle.h"
 #include "flow/tree.h"
 #include "flow/worker.h"
 
@@ -79,8 +80,8 @@ struct container {
 
 	struct worker *worker;
 	bool worker_ready;
-	int crashes;       /* of workers in a row */
-	int64_t worker_ns; /* boot-time clock at its start */
+	struct throttle throttle;
+	int64_t worker_ns; /* boot-time clock when it was ready; 0: before, or another broker's */
 	int shared_fd, wake_fd;
 	struct worker_shared *shared;
 	struct ring *ring;
@@ -230,6 +231,7 @@ void serving_stop(struct container *c);
 int serving_adopt(struct container *c, int sock); /* one that an earlier broker left */
 int serving_take_shared(struct container *c, int shared_fd, int wake_fd); /* takes both */
 void serving_replace(struct container *c);       /* by a successor on the same mount */
+void serving_renew(struct container *c);         /* likewise, and its end is no news */
 void serving_keep(struct container *c);          /* it holds the clone for the next broker */
 void serving_check_callers(struct container *c); /* its pid namespace is shared: compare cgroups */
 int serving_send_node(struct container *c, uint16_t type, const struct node *n,

@@ -50,6 +50,7 @@ static void let_go(struct container *c)
 	container_tell_waiters(c, -ECANCELED, "the broker is going down");
 	workload_drop_waiting(c);
 	update_abandon(c);
+	throttle_drop(c);
 	worker_release(c->worker);
 	c->worker = NULL;
 	c->worker_ready = false;

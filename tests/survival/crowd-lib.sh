@@ -112,10 +112,10 @@ crowd_stop() { # LOOKS: each container has made so many at least
 		fail "readers failed, or read too little: $(cat "$D/crowd.json")"
 }
 
-# Every open that a reader made stands in the log once. After crowd_stop.
+# Every open that a reader made stands in the log once. After crowd_stop. The secret mark is none of theirs.
 crowd_accounts() {
 	coffer audit --json >"$D/audit"
-	jq -r 'select(.event == "open" and .result == "granted") | "\(.container) \(.count)"' "$D/audit" |
+	jq -r 'select(.event == "open" and .result == "granted" and .name != "mark") | "\(.container) \(.count)"' "$D/audit" |
 		awk '{ n[$1] += $2 } END { for (c in n) print c, n[c] }' | sort >"$D/recorded"
 	jq -r '"\(.name) \(.opens)"' "$D/crowd.json" | sort >"$D/opened"
 	diff "$D/opened" "$D/recorded" >"$D/account" ||
