@@ -78,6 +78,7 @@ void containers_free(struct containers *set)
 		containers_forget_uptake(set, set->uptakes);
 	for (struct container *c = set->first; c; c = c->next)
 		let_go(c);
+	drain_free(set); /* while the rings can still be told which lines their records became */
 	while (set->first) {
 		struct container *next = set->first->next;
 
@@ -87,7 +88,6 @@ void containers_free(struct containers *set)
 	watch_free(set);
 	sd_event_source_disable_unref(set->pending_source);
 	sd_event_source_disable_unref(set->expiry_timer);
-	drain_free(set);
 	registry_free(set);
 	contents_free(set->contents);
 	set->b->containers = NULL;

@@ -41,15 +41,6 @@ int drain_new(struct containers *set, struct err *e)
 	return result < 0 ? err_errno(e, result, "cannot prepare the audit budgets") : 0;
 }
 
-void drain_free(struct containers *set)
-{
-	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
-	if (set->fold)
-		audit_fold_flush(set->fold, times_now(), true);
-	audit_fold_free(set->fold);
-	set->fold = NULL;
-}
-
 /* What is added up becomes lines, and its records need not come again. */
 static void write_folds(struct containers *set)
 {
@@ -58,6 +49,15 @@ static void write_folds(struct containers *set)
 	for (struct container *c = set->first; c; c = c->next)
 		if (c->ring)
 			ring_mark_waiting(c->ring, audit_lines(set->b->audit));
+}
+
+void drain_free(struct containers *set)
+{
+	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
+	if (set->fold)
+		write_folds(set);
+	audit_fold_free(set->fold);
+	set->fold = NULL;
 }
 
 static int on_fold_due(sd_event_source *source, uint64_t usec, void *arg)
@@ -116,7 +116,7 @@ static int drain(struct container *c)
 	bool corrupt = false;
 	int count = 0;
 
-	if (!c->ring)
+	if (!c->ring || !c->set->fold) /* or the broker leaves: it is the next one's */
 		return 0;
 	while (count < DRAIN_BATCH && ring_take(c->ring, &record, &corrupt) == 1) {
 		take(c, &record);
