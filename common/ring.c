@@ -317,6 +317,16 @@ int ring_take(struct ring *ring, struct ring_record *ret, bool *corrupt)
 	return 1;
 }
 
+int ring_take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)
+{
+	struct ring_record record;
+
+	if (!take_main(ring, &record, corrupt))
+		return 0;
+	*ret = record;
+	return 1;
+}
+
 /* Every fold slot in state `from` gets state `to`. */
 static void fold_states(struct ring *ring, uint8_t from, uint8_t to)
 {

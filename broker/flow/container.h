@@ -86,6 +86,8 @@ struct container {
 	struct worker_shared *shared;
 	struct ring *ring;
 	bool asked_for_life; /* PING sent, no PONG yet */
+	bool folds_taken;    /* slots of its ring that are not the worker's again yet */
+	bool counts_wait;    /* records taken from its ring are not lines of the log yet */
 	bool ring_corrupt;   /* a hostile worker: ended as soon as the loop comes by */
 	struct tree tree;
 

@@ -91,7 +91,7 @@ static void drop_shared(struct container *c)
 		munmap(c->shared, shared_size());
 	c->shared = NULL;
 	c->ring = NULL;
-	c->ring_corrupt = false;
+	c->ring_corrupt = c->folds_taken = c->counts_wait = false;
 	c->shared_fd = fd_close(c->shared_fd);
 	c->wake_fd = fd_close(c->wake_fd);
 }

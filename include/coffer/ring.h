@@ -103,6 +103,12 @@ void ring_note_gap(struct ring *ring);
 int ring_take(struct ring *ring, struct ring_record *ret, bool *corrupt);
 
 /*
+ * Consumer: the same, of main only. What is folded goes on adding up in its slots: each that is
+ * taken is one less for the producer until ring_release, so they are left while records wait.
+ */
+int ring_take_main(struct ring *ring, struct ring_record *ret, bool *corrupt);
+
+/*
  * Consumer, after each ring_take: the number of the log's line that the record has become, or
  * RING_WAITS if it is added up in memory and becomes a line later (then ring_mark_waiting tells all of
  * those their line). Numbers must grow in the order of taking.

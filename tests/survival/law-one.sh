@@ -61,6 +61,9 @@ dd if=/dev/zero of="$STATE/filler" bs=64k >/dev/null 2>&1 || true
 fails 1 'space|full' coffer put other --file "$D/large.value"
 pace 'disk full'
 dd if=/dev/zero of="$STATE/filler2" bs=4k >/dev/null 2>&1 || true
+for _ in {1..250}; do # each looks into the rings; what it finds there keeps its room
+	coffer ps >"$D/ps"
+done
 pace 'disk full still'
 fails 1 'space|full' coffer put other --file "$D/large.value"
 rm -f "$STATE"/filler*
