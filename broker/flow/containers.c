@@ -150,7 +150,7 @@ void containers_drain(struct containers *c)
 void containers_stop_all(struct containers *c)
 {
 	static const char why[] =
-		"the broker was sealed, and its configuration stops what it serves then";
+		"the broker is sealed, and its configuration stops what it serves then";
 
 	for (struct container *at = c->first; at; at = at->next) {
 		if (at->mount == MOUNT_UP && !at->withdrawing) {
