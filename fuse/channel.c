@@ -205,7 +205,7 @@ static int on_mount(struct worker *w, struct record *r)
 	const struct wr_mount *mount = (const struct wr_mount *)r->payload;
 	int result;
 
-	if (w->device || !tree_root(w->tree))
+	if (w->device || (!tree_root(w->tree) && mount->resume != RESUME_REFUSE))
 		return -EBADMSG;
 	result = device_new(r->fds[0], w->shared, &serve_ops, serve_unknown, w, &w->device);
 	if (result == 0) {
@@ -214,11 +214,14 @@ static int on_mount(struct worker *w, struct record *r)
 			fd_close(w->callers.pid_ns);
 			w->callers.pid_ns = TAKE_FD(r->fds[1]);
 		}
-		if (mount->resume) {
+		if (mount->resume == RESUME_REFUSE) {
+			device_refuse(w->device);
+		} else if (mount->resume) {
 			tree_inherit(w->tree);
 			device_resume(w->device);
 		} else {
 			tree_forget_all(w->tree);
+			ring_forget_request(w->audit.ring);
 			device_start(w->device);
 		}
 	}
@@ -349,6 +352,8 @@ static int on_adopt(struct worker *w, struct record *r)
 		                    .mounted = w->device && w->clone_fd >= 0 };
 
 	w->adopting = false;
+	if (escrow.mounted && device_refuses(w->device))
+		escrow.mounted = ESCROW_REFUSES;
 	if (w->change.state == CHANGE_PREPARED)
 		memcpy(escrow.prepared, w->change.token, sizeof(escrow.prepared));
 	memcpy(escrow.finished, w->finished, sizeof(escrow.finished));

@@ -19,7 +19,9 @@ struct device {
 	struct worker_shared *shared;
 	device_unknown unknown;
 	void *userdata;
-	int fd;       /* the session's */
+	int fd; /* the session's */
+	uint64_t request;
+	bool refuse;  /* every request */
 	bool swallow; /* the reply under way answers a saved INIT: the kernel has its answer */
 };
 
@@ -113,6 +115,11 @@ int device_fd(const struct device *d)
 	return d->fd;
 }
 
+uint64_t device_request(const struct device *d)
+{
+	return d->request;
+}
+
 /* What libfuse would answer with ENOSYS, which the kernel takes as leave to do without. */
 static bool answer_unknown(struct device *d, const struct fuse_in_header *head)
 {
@@ -125,15 +132,34 @@ static bool answer_unknown(struct device *d, const struct fuse_in_header *head)
 	return out.error != 0 && write(d->fd, &out, sizeof(out)) != 0;
 }
 
+/* Without a look at what the request says: a predecessor may have crashed on that. */
+static void answer_eio(const struct device *d, const struct fuse_in_header *head)
+{
+	const struct fuse_out_header out = { .len = sizeof(out),
+		                             .error = -EIO,
+		                             .unique = head->unique };
+
+	if (head->opcode == FUSE_FORGET || head->opcode == FUSE_BATCH_FORGET ||
+	    head->opcode == FUSE_INTERRUPT)
+		return; /* they have no answer */
+	if (write(d->fd, &out, sizeof(out)) < 0)
+		return; /* the caller is gone: nobody to tell */
+}
+
 static void process(struct device *d, void *request, uint32_t len)
 {
 	const struct fuse_in_header *head = request;
 	struct fuse_buf buffer = { .mem = request, .size = len };
 
-	/* Each request is answered before the next is read, so there is never one to interrupt. */
-	if (head->opcode == FUSE_INTERRUPT || answer_unknown(d, head))
+	if (d->refuse) {
+		answer_eio(d, head);
 		return;
-	fuse_session_process_buf(d->session, &buffer);
+	}
+	d->request = head->unique;
+	/* Each request is answered before the next is read, so there is never one to interrupt. */
+	if (head->opcode != FUSE_INTERRUPT && !answer_unknown(d, head))
+		fuse_session_process_buf(d->session, &buffer);
+	d->request = 0;
 }
 
 static int save_init(struct worker_shared *shared, uint32_t len)
@@ -185,6 +211,19 @@ void device_resume(struct device *d)
 			process(d, shared->recv, len);
 	}
 	mark_empty(shared);
+}
+
+void device_refuse(struct device *d)
+{
+	d->refuse = true;
+	if (in_hand(d->shared) > 0)
+		answer_eio(d, (const struct fuse_in_header *)d->shared->recv);
+	mark_empty(d->shared);
+}
+
+bool device_refuses(const struct device *d)
+{
+	return d->refuse;
 }
 
 int device_serve(struct device *d)

@@ -29,9 +29,12 @@ const struct engine_place *engine_of_bundle(const char *path, const struct oci_c
  */
 int engine_read_bundle(const char *bundle, struct found *f, struct err *e);
 
-/* runc's own state. 1: `ret` is the container; 0: none; or -errno with a sentence. */
-int engine_runc_by_init(const struct attach_config *c, pid_t pid, struct oci_state *ret,
-                        struct err *e);
+/*
+ * runc's own state. 1: `ret` is the container; 0: none; or -errno with a sentence. `likely`: an id
+ * to look at first, so that a host's thousand containers are not read a thousand times; may be "".
+ */
+int engine_runc_by_init(const struct attach_config *c, pid_t pid, const char *likely,
+                        struct oci_state *ret, struct err *e);
 int engine_runc_by_cgroup(const struct attach_config *c, const struct found *f,
                           struct oci_state *ret, struct err *e);
 int engine_runc_by_id(const struct attach_config *c, const char *id, struct oci_state *ret,

@@ -133,12 +133,6 @@ static bool has_pid(const struct oci_state *state, const void *arg)
 	return state->pid == *(const pid_t *)arg;
 }
 
-int engine_runc_by_init(const struct attach_config *c, pid_t pid, struct oci_state *ret,
-                        struct err *e)
-{
-	return search(c, has_pid, &pid, ret, e);
-}
-
 struct cgroup_line {
 	pid_t pid;
 	bool unified;
@@ -210,4 +204,19 @@ int engine_runc_by_id(const struct attach_config *c, const char *id, struct oci_
 			return r < 0 ? r : 1;
 	}
 	return 0;
+}
+
+int engine_runc_by_init(const struct attach_config *c, pid_t pid, const char *likely,
+                        struct oci_state *ret, struct err *e)
+{
+	struct oci_state state = { 0 };
+
+	if (engine_runc_by_id(c, likely, &state, NULL) == 1) {
+		if (state.pid == pid) {
+			*ret = state;
+			return 1;
+		}
+		oci_state_clear(&state);
+	}
+	return search(c, has_pid, &pid, ret, e);
 }

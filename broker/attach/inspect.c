@@ -74,7 +74,7 @@ static int by_hook(const struct attach_config *c, const struct question *q, stru
 		return err_set(e, -EPERM,
 		               "process %d is in the host's own namespaces: it is in no container",
 		               q->pid);
-	r = engine_runc_by_init(c, q->pid, &other, e);
+	r = engine_runc_by_init(c, q->pid, q->id, &other, e);
 	if (r < 0)
 		return r;
 	if (r > 0 && strcmp(other.id, q->id) != 0)
@@ -97,7 +97,7 @@ static int by_pid(const struct attach_config *c, const struct question *q, struc
 
 	if (r < 0 || (r = found_process(init, f, e)) < 0)
 		return r;
-	r = engine_runc_by_init(c, init, &state, e);
+	r = engine_runc_by_init(c, init, q->id, &state, e);
 	if (r == 0 && host)
 		r = engine_runc_by_cgroup(c, f, &state, e);
 	if (r != 0)

@@ -216,7 +216,7 @@ static void greet(struct container *c, const struct wr_escrow *escrow)
 	log_info("%s: its worker serves on", container_label(c, label, sizeof(label)));
 	if (c->mount == MOUNT_UP)
 		mount_watch(c);
-	if (escrow->proto != WORKER_PROTO)
+	if (escrow->proto != WORKER_PROTO || escrow->mounted == ESCROW_REFUSES)
 		serving_replace(c);
 	if (c->flow == FLOW_IDLE)
 		container_flow_done(c);

@@ -24,6 +24,7 @@
 #include "flow/content.h"
 #include "flow/facts.h"
 #include "flow/operation.h"
+#include "flow/throttle.h"
 #include "flow/tree.h"
 #include "flow/worker.h"
 
@@ -79,13 +80,15 @@ struct container {
 
 	struct worker *worker;
 	bool worker_ready;
-	int crashes;       /* of workers in a row */
-	int64_t worker_ns; /* boot-time clock at its start */
+	struct throttle throttle;
+	int64_t worker_ns; /* boot-time clock when it was ready; 0: before, or another broker's */
 	int shared_fd, wake_fd;
 	struct worker_shared *shared;
 	size_t shared_size; /* of the mapping */
 	struct ring *ring;
 	bool asked_for_life; /* PING sent, no PONG yet */
+	bool folds_taken;    /* slots of its ring that are not the worker's again yet */
+	bool counts_wait;    /* records taken from its ring are not lines of the log yet */
 	bool ring_corrupt;   /* a hostile worker: ended as soon as the loop comes by */
 	struct tree tree;
 
@@ -136,8 +139,10 @@ struct containers {
 	sd_event_source *fold_timer, *save_timer;
 };
 
-/* registration.c: a container from an attacher's facts. Refuses what may not be one, with a
- * sentence. */
+/*
+ * registration.c: a container from an attacher's facts. Refuses what may not be one, with a
+ * sentence. Not saved: what an earlier broker wrote of it stands until the caller has taken it over.
+ */
 int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
                        struct container **ret, struct err *e);
 void container_end(struct container *c, const char *why); /* gone: everything is freed */
@@ -230,7 +235,8 @@ void serving_stop(struct container *c);
 int serving_adopt(struct container *c, int sock); /* one that an earlier broker left */
 int serving_take_shared(struct container *c, int shared_fd, int wake_fd); /* takes both */
 void serving_replace(struct container *c); /* by a successor on the same mount */
-int serving_send_mount(struct container *c, bool resume);
+int serving_send_mount(struct container *c, enum worker_resume resume);
+void serving_renew(struct container *c);         /* likewise, and its end is no news */
 void serving_keep(struct container *c);          /* it holds the clone for the next broker */
 void serving_check_callers(struct container *c); /* its pid namespace is shared: compare cgroups */
 int serving_send_node(struct container *c, uint16_t type, const struct node *n,

@@ -50,6 +50,7 @@ static void let_go(struct container *c)
 	container_tell_waiters(c, -ECANCELED, "the broker is going down");
 	workload_drop_waiting(c);
 	update_abandon(c);
+	throttle_drop(c);
 	worker_release(c->worker);
 	c->worker = NULL;
 	c->worker_ready = false;
@@ -77,6 +78,7 @@ void containers_free(struct containers *set)
 		containers_forget_uptake(set, set->uptakes);
 	for (struct container *c = set->first; c; c = c->next)
 		let_go(c);
+	drain_free(set); /* while the rings can still be told which lines their records became */
 	while (set->first) {
 		struct container *next = set->first->next;
 
@@ -86,7 +88,6 @@ void containers_free(struct containers *set)
 	watch_free(set);
 	sd_event_source_disable_unref(set->pending_source);
 	sd_event_source_disable_unref(set->expiry_timer);
-	drain_free(set);
 	registry_free(set);
 	contents_free(set->contents);
 	set->b->containers = NULL;
@@ -149,7 +150,7 @@ void containers_drain(struct containers *c)
 void containers_stop_all(struct containers *c)
 {
 	static const char why[] =
-		"the broker was sealed, and its configuration stops what it serves then";
+		"the broker is sealed, and its configuration stops what it serves then";
 
 	for (struct container *at = c->first; at; at = at->next) {
 		if (at->mount == MOUNT_UP && !at->withdrawing) {

@@ -69,7 +69,9 @@ json_t *describe_attachment(const struct container *c)
 	                                             : s->id));
 	json_object_set_new(object, "runtime", json_string(s->runtime));
 	json_object_set_new(object, "pid", json_integer(c->facts.fixed.pid));
-	json_object_set_new(object, "state", json_string(state_names[c->mount]));
+	json_object_set_new(
+		object, "state",
+		json_string(c->throttle.refusing ? "throttled" : state_names[c->mount]));
 	json_object_set_new(object, "reason", text_or_null(c->reason.text));
 	json_object_set_new(object, "weak", json_boolean(s->weak));
 	json_object_set_new(object, "folder", json_string(c->folder));

@@ -18,6 +18,7 @@
 #include "flow/container.h"
 #include "flow/opened.h"
 #include "flow/report.h"
+#include "server/audit_pump.h"
 #include "server/config.h"
 
 #define DRAIN_USEC 50000
@@ -41,34 +42,7 @@ int drain_new(struct containers *set, struct err *e)
 	return result < 0 ? err_errno(e, result, "cannot prepare the audit budgets") : 0;
 }
 
-void drain_free(struct containers *set)
-{
-	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
-	if (set->fold)
-		audit_fold_flush(set->fold, times_now(), true);
-	audit_fold_free(set->fold);
-	set->fold = NULL;
-}
-
-/* What is added up becomes lines, and its records need not come again. */
-static void write_folds(struct containers *set)
-{
-	if (audit_fold_flush(set->fold, times_now(), true) < 0)
-		return; /* it waits on */
-	for (struct container *c = set->first; c; c = c->next)
-		if (c->ring)
-			ring_mark_waiting(c->ring, audit_lines(set->b->audit));
-}
-
-static int on_fold_due(sd_event_source *source, uint64_t usec, void *arg)
-{
-	struct containers *set = arg;
-
-	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
-	write_folds(set);
-	drain_arm_fold(set);
-	return 0;
-}
+static int on_fold_due(sd_event_source *source, uint64_t usec, void *arg);
 
 /* Counts that wait keep their records' room in the rings: not for long. */
 void drain_arm_fold(struct containers *set)
@@ -106,20 +80,46 @@ static void take(struct container *c, const struct ring_record *record)
 	result = audit_fold_add(c->set->fold, &context, record, times_now());
 	if (result < 0)
 		log_error("an audit record of %s is lost: %s", c->instance_text, strerror(-result));
+	c->counts_wait |= result == 0;
 	ring_mark(c->ring, result == 0 ? RING_WAITS : audit_lines(c->set->b->audit));
 }
 
+/*
+ * What is folded goes on adding up in its slot of the ring; a slot that was taken is one less for the
+ * worker until the log is on disk. So folds are taken right before lines are made of them, and none
+ * while earlier ones are not safe: neither a disk that stays full nor brokers that are killed one
+ * after the other use the slots up, for then readers would find no room.
+ */
+enum drain_how {
+	DRAIN_GENTLY,     /* no folds while counts wait to become lines */
+	DRAIN_FOLDS,      /* lines are made next */
+	DRAIN_EVERYTHING, /* what is left in the ring would be lost, or lose its name */
+};
+
+static bool takes_folds(const struct container *c, enum drain_how how)
+{
+	if (how == DRAIN_EVERYTHING)
+		return true;
+	return !c->folds_taken && (how == DRAIN_FOLDS || !c->counts_wait);
+}
+
 /* Returns how many were taken. */
-static int drain(struct container *c)
+static int drain(struct container *c, enum drain_how how)
 {
 	struct ring_record record;
-	bool corrupt = false;
+	bool corrupt = false, folds;
 	int count = 0;
 
-	if (!c->ring)
+	if (!c->ring || !c->set->fold) /* or the broker leaves: it is the next one's */
 		return 0;
-	while (count < DRAIN_BATCH && ring_take(c->ring, &record, &corrupt) == 1) {
+	while (count < DRAIN_BATCH && ring_take_main(c->ring, &record, &corrupt) == 1) {
 		take(c, &record);
+		count++;
+	}
+	folds = takes_folds(c, how);
+	while (folds && count < DRAIN_BATCH && ring_take(c->ring, &record, &corrupt) == 1) {
+		take(c, &record);
+		c->folds_taken = true;
 		count++;
 	}
 	sodium_memzero(&record, sizeof(record));
@@ -129,28 +129,64 @@ static int drain(struct container *c)
 	return count;
 }
 
+/* What is added up becomes lines, and its records need not come again. */
+static void write_folds(struct containers *set)
+{
+	for (struct container *c = set->first; c; c = c->next)
+		drain(c, DRAIN_FOLDS);
+	if (audit_fold_flush(set->fold, times_now(), true) < 0)
+		return; /* it waits on */
+	for (struct container *c = set->first; c; c = c->next)
+		if (c->ring) {
+			ring_mark_waiting(c->ring, audit_lines(set->b->audit));
+			c->counts_wait = false;
+		}
+}
+
+void drain_free(struct containers *set)
+{
+	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
+	if (set->fold)
+		write_folds(set);
+	audit_fold_free(set->fold);
+	set->fold = NULL;
+}
+
+static int on_fold_due(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct containers *set = arg;
+
+	set->fold_timer = sd_event_source_disable_unref(set->fold_timer);
+	write_folds(set);
+	drain_arm_fold(set);
+	return 0;
+}
+
 void drain_now(struct container *c)
 {
-	drain(c);
+	drain(c, DRAIN_EVERYTHING);
 }
 
 void drain_last(struct container *c)
 {
-	drain(c);
+	drain(c, DRAIN_EVERYTHING);
 	audit_fold_forget(c->set->fold, c->instance_text, times_now());
 }
 
 void containers_log_flushed(struct containers *c)
 {
 	for (struct container *at = c->first; at; at = at->next)
-		if (at->ring)
+		if (at->ring) {
 			ring_release(at->ring);
+			at->folds_taken &= at->counts_wait;
+		}
 }
 
 void drain_all(struct containers *set)
 {
-	for (struct container *c = set->first; c; c = c->next)
-		drain(c);
+	/* So that what was taken earlier does not keep what came since from being taken. */
+	if (audit_dirty(set->b->audit))
+		(void)audit_pump_flush(set->b->audit_pump, NULL);
 	write_folds(set);
 }
 
@@ -179,7 +215,7 @@ void drain_promptly(struct container *c)
 {
 	int enabled = SD_EVENT_OFF;
 
-	drain(c);
+	drain(c, DRAIN_GENTLY);
 	if (c->drain_timer)
 		sd_event_source_get_enabled(c->drain_timer, &enabled);
 	if (enabled != SD_EVENT_OFF)
@@ -190,7 +226,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct container *c = arg;
 
-	int count = drain(c);
+	int count = drain(c, DRAIN_GENTLY);
 
 	if (c->ring_corrupt)
 		mount_failed(c, "its worker wrote nonsense into the audit ring and was ended");
@@ -209,7 +245,7 @@ static int on_wake(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 	if (read(fd, &count, sizeof(count)) < 0)
 		return 0;
-	drain(c);
+	drain(c, DRAIN_GENTLY);
 	look_again(c, DRAIN_USEC); /* which also looks at what is corrupt */
 	return 0;
 }

@@ -90,7 +90,7 @@ static int attach_now(struct container *c, struct call *call, struct err *e)
 	container_wait_mount(c, waiter);
 	c->explicit = true;
 	c->peer_asked = false;
-	c->crashes = 0;
+	throttle_lift(c);
 	if (c->mount != MOUNT_UP && c->mount != MOUNT_MAKING) {
 		c->mount = MOUNT_NONE;
 		c->reason.text[0] = '\0';

@@ -185,7 +185,7 @@ static int tell_running_worker(struct container *c, size_t before)
 	for (size_t i = before; i < c->tree.count && result >= 0; i++)
 		result = serving_send_node(c, WR_NODE, &c->tree.node[i], NULL);
 	if (result >= 0)
-		result = serving_send_mount(c, false);
+		result = serving_send_mount(c, RESUME_NOT);
 	c->flow = FLOW_MOUNTING;
 	return result;
 }

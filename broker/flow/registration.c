@@ -193,7 +193,6 @@ int container_register(struct containers *set, struct facts *facts, const uint8_
 	set->count++;
 	if (shares_pid_namespace(set, c))
 		c->facts.fixed.flags |= FACTS_SHARED_PID;
-	registry_save(c);
 	report_container(c, "register", NULL);
 	*ret = c;
 	return 0;

@@ -23,6 +23,7 @@
 #include "flow/container.h"
 #include "flow/inspection.h"
 #include "flow/registry_json.h"
+#include "server/config.h"
 #include "server/folders.h"
 #include "server/ready.h"
 
@@ -195,6 +196,9 @@ void registry_note_loaded(struct containers *set)
 	if (set->load_noted || set->leaving || containers_loading(set))
 		return;
 	set->load_noted = true;
+	/* It has come back sealed: as if it had been sealed now. */
+	if (set->b->config->seal_stops && vault_state(set->b->vault) == VAULT_SEALED)
+		containers_stop_all(set);
 	ready_announce(set->b);
 }
 

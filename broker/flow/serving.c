@@ -4,6 +4,7 @@
  * end.
  */
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,10 +21,6 @@
 #include "flow/watch.h"
 #include "flow/workload.h"
 #include "server/config.h"
-
-/* One that ends sooner than this after its start has crashed, and on what its successor gets too. */
-#define CRASH_NS (NS_PER_S / 5)
-#define CRASHES_MAX 10 /* in a row; then the mount is given up with an error instead of a spin */
 
 static int map_shared(struct container *c, int shared_fd, int wake_fd, size_t size)
 {
@@ -88,7 +85,7 @@ static void drop_shared(struct container *c)
 		munmap(c->shared, c->shared_size);
 	c->shared = NULL;
 	c->ring = NULL;
-	c->ring_corrupt = false;
+	c->ring_corrupt = c->folds_taken = c->counts_wait = false;
 	c->shared_fd = fd_close(c->shared_fd);
 	c->wake_fd = fd_close(c->wake_fd);
 }
@@ -229,13 +226,21 @@ static int send_tree(struct container *c)
 }
 
 /* The file system, and the pid namespace in which it was made. */
-int serving_send_mount(struct container *c, bool resume)
+int serving_send_mount(struct container *c, enum worker_resume resume)
 {
 	const struct wr_mount mount = { .resume = resume };
 	const int fds[] = { c->fuse_fd, c->facts.pid_fd };
 
 	return worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0, fds,
 	                   c->facts.pid_fd >= 0 ? 2 : 1);
+}
+
+/* One that is to refuse everything needs nothing but the mount; it never counts as ready for more. */
+static int tell_to_refuse(struct container *c)
+{
+	serving_keep(c);
+	registry_save(c);
+	return serving_send_mount(c, RESUME_REFUSE);
 }
 
 /* Its answer to HELLO: it gets its tree, what was going on when its predecessor died, and the
@@ -247,6 +252,9 @@ static int on_ready(struct container *c, const struct record *r)
 
 	if (ready->proto != WORKER_PROTO)
 		return -EPROTO;
+	c->worker_ns = times_boottime();
+	if (c->throttle.refusing)
+		return tell_to_refuse(c);
 	c->worker_ready = true;
 	if (c->facts.fixed.flags & FACTS_SHARED_PID)
 		serving_check_callers(c);
@@ -254,7 +262,7 @@ static int on_ready(struct container *c, const struct record *r)
 	if (result >= 0)
 		result = update_resume(c);
 	if (result >= 0 && c->fuse_fd >= 0)
-		result = serving_send_mount(c, c->mount == MOUNT_UP);
+		result = serving_send_mount(c, c->mount == MOUNT_UP ? RESUME_SERVE : RESUME_NOT);
 	if (result < 0)
 		return result;
 	if (c->mount == MOUNT_UP)
@@ -268,20 +276,38 @@ static int on_ready(struct container *c, const struct record *r)
 	return 0;
 }
 
-/* A worker has ended by itself: a mount gets a successor on the same descriptor, unless they keep
- * dying. */
+/* The number of the request that a worker which has ended had read and not marked as answered; 0: none. */
+static uint64_t request_in_hand(const struct container *c)
+{
+	struct fuse_in_header head = { 0 };
+
+	if (c->shared)
+		memcpy(&head, c->shared->recv, sizeof(head));
+	return head.len != 0 ? head.unique : 0;
+}
+
+static void start_successor(struct container *c)
+{
+	struct err why;
+
+	if (serving_start(c, &why) == -ENOKEY)
+		return; /* sealed, and the values are not had: requests wait for the unseal */
+	if (!c->worker)
+		mount_failed(c, "its worker ended, and no successor could be started");
+}
+
+/* A worker has ended by itself: a mount gets a successor on the same descriptor. */
 static void on_worker_end(struct container *c)
 {
-	int64_t now = times_boottime();
-	struct err why;
+	bool ready = c->worker_ready || c->worker_ns != 0;
+	uint64_t request = request_in_hand(c);
 
 	c->worker = NULL;
 	c->worker_ready = c->asked_for_life = false;
 	if (c->ring)
 		ring_recover(c->ring);
 	drain_now(c);
-	c->crashes = now - c->worker_ns < CRASH_NS ? c->crashes + 1 : 0;
-	report_container(c, "worker.ended", NULL);
+	report_worker_ended(c, request != 0);
 	if (c->mount == MOUNT_MAKING) {
 		mount_failed(c, "its worker ended while the mount was being made");
 		return;
@@ -295,11 +321,12 @@ static void on_worker_end(struct container *c)
 		registry_note_loaded(c->set);
 		return;
 	}
-	if (c->crashes <= CRASHES_MAX && serving_start(c, &why) == -ENOKEY)
-		return; /* sealed, and the values are not had: requests wait for the unseal */
-	if (c->crashes > CRASHES_MAX || !c->worker)
-		mount_failed(c, "its worker ended again and again; readers get an error until "
-		                "`coffer attach`");
+	if (throttle_on_end(c, ready, request) == THROTTLE_GIVE_UP)
+		mount_failed(c,
+		             "its worker ended again and again, also one that refuses everything; "
+		             "readers get an error until `coffer attach`");
+	else
+		start_successor(c);
 }
 
 static void on_worker(void *arg, struct record *r)
@@ -406,11 +433,12 @@ int serving_start(struct container *c, struct err *e)
 		result = shared_renew(c, e);
 	if (result >= 0 && c->tree.count == 0)
 		result = serving_new_tree(c);
-	if (result >= 0 && c->mount == MOUNT_UP)
+	if (result >= 0 && c->mount == MOUNT_UP && !c->throttle.refusing)
 		result = load_contents(c, e);
-	else if (result >= 0 && vault_state(c->set->b->vault) == VAULT_UNSEALED)
+	else if (result >= 0 && c->mount != MOUNT_UP &&
+	         vault_state(c->set->b->vault) == VAULT_UNSEALED)
 		result = fill_tree(c, e);
-	c->worker_ns = times_boottime();
+	c->worker_ns = 0;
 	if (result >= 0)
 		result = worker_new(c->set->b, on_worker, c, &c->worker);
 	if (result >= 0)
@@ -437,6 +465,14 @@ void serving_replace(struct container *c)
 	on_worker_end(c);
 }
 
+void serving_renew(struct container *c)
+{
+	worker_stop(c->worker);
+	c->worker = NULL;
+	c->worker_ready = c->asked_for_life = false;
+	start_successor(c);
+}
+
 void serving_keep(struct container *c)
 {
 	if (c->worker && worker_send(c->worker, WR_KEEP, NULL, 0, NULL, 0, &c->clone_fd, 1) < 0)
@@ -445,6 +481,7 @@ void serving_keep(struct container *c)
 
 void serving_stop(struct container *c)
 {
+	throttle_drop(c);
 	worker_stop(c->worker);
 	c->worker = NULL;
 	c->worker_ready = false;

@@ -111,7 +111,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
 	struct container *c = arg;
 
 	c->retry_timer = sd_event_source_disable_unref(c->retry_timer);
-	if (c->flow == FLOW_CHANGING && !c->op)
+	if (c->flow == FLOW_CHANGING && !c->op && !c->throttle.refusing)
 		update_run(c);
 	return 0;
 }

@@ -102,6 +102,10 @@ static void give(struct container *c, struct waiting *w)
 		hand_over(c, w);
 		return;
 	}
+	if (c->throttle.refusing) {
+		refuse(w, "its container's worker crashes again and again");
+		return;
+	}
 	if (c->connections_waiting >= c->set->b->config->connections_max) {
 		refuse(w, "too many connections of its container wait already");
 		return;

@@ -80,6 +80,7 @@ static int set_defaults(struct config *c)
 	c->connections_max = 64;
 	c->calls_per_second = 1000;
 	c->containers_max = 4096;
+	c->crash_pause_s = 30;
 	c->audit_budget = 6000;
 	return 0;
 }

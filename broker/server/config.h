@@ -45,6 +45,7 @@ struct config {
 	uint32_t connections_max;  /* workload connections of one container: 64 */
 	uint32_t calls_per_second; /* of one workload connection: 1000 */
 	uint32_t containers_max;   /* 4096 */
+	uint32_t crash_pause_s;    /* of a container whose worker crashes again and again: 30 */
 	uint64_t audit_budget;     /* audit lines of one container in a minute before they fold by
 	                              count: 6000 */
 };

@@ -38,6 +38,7 @@ static const struct key keys[] = {
 	{ "connections_max", KIND_U32, AT(connections_max), 1, 1024 },
 	{ "calls_per_second", KIND_U32, AT(calls_per_second), 1, 100000 },
 	{ "containers_max", KIND_U32, AT(containers_max), 1, 65536 },
+	{ "crash_pause_seconds", KIND_U32, AT(crash_pause_s), 1, 3600 },
 	{ "audit_budget", KIND_U64, AT(audit_budget), 60, 1000000 },
 };
 

@@ -162,10 +162,18 @@ struct wr_node {
 
 /*
  * MOUNT: descriptors: /dev/fuse of a superblock that exists; it may carry a second: the pid namespace
- * in which that was made, to tell processes from threads. `resume`: a dead worker served it before.
+ * in which that was made, to tell processes from threads.
+ *
+ * REFUSE: workers that served it crashed again and again. This one is told no tree and answers every
+ * request with EIO, the one that its predecessor had in hand as well; it is replaced later.
  */
+enum worker_resume {
+	RESUME_NOT = 0,
+	RESUME_SERVE = 1, /* a dead worker served it before */
+	RESUME_REFUSE = 2,
+};
 struct wr_mount {
-	uint32_t resume;
+	uint32_t resume; /* enum worker_resume */
 };
 
 /* STAGE: one step of the change to come. `kind` STAGE_PUT: `node` describes the new file, with its
@@ -241,9 +249,10 @@ struct wr_adopt {
  * `mounted`, /dev/fuse and the clone. A broker that speaks another WORKER_PROTO replaces the worker
  * by one of its own on these descriptors.
  */
+#define ESCROW_REFUSES 2
 struct wr_escrow {
 	uint32_t proto;       /* the worker's WORKER_PROTO */
-	uint32_t mounted;     /* 0 or 1 */
+	uint32_t mounted;     /* 0, 1, or ESCROW_REFUSES: it was told RESUME_REFUSE */
 	uint8_t prepared[16]; /* token of the change that is prepared now, else zeros */
 	uint8_t finished[16]; /* token of the last that was finished, else zeros */
 };

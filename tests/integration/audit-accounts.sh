@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The audit log accounts for every read: while a container reads on and on the broker is killed again and again, also
-# beyond the container's budget of lines, and afterwards each open stands in the log once: none is lost, none twice.
+# The audit log accounts for every read: while a container reads on and on the broker is killed and stopped again and
+# again, also beyond the container's budget of lines, and afterwards each open stands in the log once: none is lost, none twice.
 . "$(dirname "$0")/lib.sh"
 
 broker_options=(--keyfile "$D/key")
@@ -24,8 +24,8 @@ exec {reads}<"$D/reads"
 read -r line <&"$reads"
 [[ $line == reading ]] || fail "the reader said '$line'"
 
-for _ in {1..12}; do
-	stop_broker KILL
+for signal in {KILL,KILL,TERM}{,,,}; do
+	stop_broker "$signal"
 	start_broker
 done
 

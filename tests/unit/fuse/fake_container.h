@@ -266,7 +266,7 @@ static inline void send_tree(void)
 	fake_node(&broker, 6, 1, NODE_SYMLINK, "link", "tls/cert");
 }
 
-static inline void send_mount(bool resume)
+static inline void send_mount(uint32_t resume)
 {
 	const struct wr_mount mount = { .resume = resume };
 
@@ -279,7 +279,7 @@ static inline void start(uint32_t flags)
 	fake_start(&broker);
 	fake_hello(&broker, flags);
 	send_tree();
-	send_mount(false);
+	send_mount(RESUME_NOT);
 }
 
 static inline void successor(void)
@@ -287,7 +287,7 @@ static inline void successor(void)
 	fake_start(&broker);
 	fake_hello(&broker, 0);
 	send_tree();
-	send_mount(true);
+	send_mount(RESUME_SERVE);
 }
 
 static inline void set_up(void)

@@ -122,7 +122,7 @@ START_TEST(a_file_replaced_before_the_crash_is_still_read_by_who_has_it_open)
 	fake_file(&broker, 60, 1, "db-password", "version two");
 	fake_file(&broker, 2, 0, "", "version one"); /* has lost its name */
 	fake_node(&broker, 9, 0, NODE_DIR, "", "");  /* so has a folder */
-	send_mount(true);
+	send_mount(RESUME_SERVE);
 	assert_holds(old, "version one");
 	assert_reads("db-password", "version two");
 	inside(CLOSE, old, 0, "");
@@ -158,13 +158,38 @@ START_TEST(a_rename_in_hand_is_made_once_by_the_successor)
 	send_tree();
 	fake_stage_put(&broker, 60, 1, "db-password", "version two");
 	ck_assert_int_eq(fake_prepare(&broker), 0);
-	send_mount(true);
+	send_mount(RESUME_SERVE);
 	fake_must(waitpid(child, &status, 0) == child, "waitpid");
 	ck_assert_int_eq(WEXITSTATUS(status), 0);
 	ck_assert_int_eq(inside(EVENT, watch, 0, "").result, IN_MOVED_TO);
 	ck_assert_int_eq(inside(EVENT, watch, 0, "").result, 0);
 	ck_assert_int_eq(fake_finish(&broker), 0);
 	assert_reads("db-password", "version two");
+}
+END_TEST
+
+START_TEST(one_that_refuses_answers_everything_with_an_error_and_its_successor_serves_again)
+{
+	struct pollfd wait = { .fd = box.fuse, .events = POLLIN };
+	int held;
+
+	start(0);
+	held = inside_open("tls/cert");
+	fake_ping(&broker);
+	fake_kill(&broker);
+	tell_container(OPEN, 0, O_RDONLY, "db-password");
+	ck_assert_int_eq(poll(&wait, 1, FAKE_WAIT_MS), 1);
+	ck_assert_int_gt(read(box.fuse, broker.shared->recv, WORKER_RECV_MAX), 0);
+	fake_start(&broker);
+	fake_hello(&broker, 0);
+	send_mount(RESUME_REFUSE); /* without a tree */
+	ck_assert_int_eq(hear_container().result, -EIO);
+	ck_assert_int_eq(inside(OPEN, 0, O_RDONLY, "db-password").result, -EIO);
+	ck_assert_int_eq(inside(OPEN, 0, O_RDONLY, "tls/cert").result, -EIO);
+	fake_kill(&broker);
+	successor();
+	assert_reads("db-password", "version one");
+	assert_holds(held, "certificate");
 }
 END_TEST
 
@@ -186,6 +211,9 @@ int main(void)
 	               a_worker_killed_before_it_answered_the_first_request_of_all_has_a_successor);
 	tcase_add_test(t, a_file_replaced_before_the_crash_is_still_read_by_who_has_it_open);
 	tcase_add_test(t, a_rename_in_hand_is_made_once_by_the_successor);
+	tcase_add_test(
+		t,
+		one_that_refuses_answers_everything_with_an_error_and_its_successor_serves_again);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

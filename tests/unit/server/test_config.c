@@ -65,7 +65,7 @@ START_TEST(every_key_is_taken_over)
 		"\"mount_folder\":\"/run/x\",\"worker_path\":\"/w\",\"worker_user\":\"nobody\","
 		"\"operator_group\":\"ops\",\"audit_when_full\":\"serve\",\"on_seal\":\"stop\","
 		"\"runc_roots\":[\"/a\",\"/b\"],\"connections_max\":5,\"calls_per_second\":6,"
-		"\"containers_max\":7,\"audit_budget\":80,"
+		"\"containers_max\":7,\"audit_budget\":80,\"crash_pause_seconds\":9,"
 		"\"wait\":[{\"runtime\":\"docker\",\"label\":\"k=v=w\"},{\"unit\":\"u\"}]}");
 	ck_assert_msg(load(&c, &e) == 0, "%s", e.text);
 	ck_assert_str_eq(c->state_dir, "/s");
@@ -81,6 +81,7 @@ START_TEST(every_key_is_taken_over)
 	ck_assert_uint_eq(c->calls_per_second, 6);
 	ck_assert_uint_eq(c->containers_max, 7);
 	ck_assert_uint_eq(c->audit_budget, 80);
+	ck_assert_uint_eq(c->crash_pause_s, 9);
 	ck_assert_uint_eq(c->waits, 2);
 	ck_assert_str_eq(c->wait[0].label_key, "k");
 	ck_assert_str_eq(c->wait[0].label_value, "v=w");
