@@ -215,7 +215,7 @@ void drain_promptly(struct container *c)
 {
 	int enabled = SD_EVENT_OFF;
 
-	drain(c);
+	drain(c, DRAIN_GENTLY);
 	if (c->drain_timer)
 		sd_event_source_get_enabled(c->drain_timer, &enabled);
 	if (enabled != SD_EVENT_OFF)
