@@ -41,7 +41,6 @@ int containers_new(struct broker *b, struct containers **ret, struct err *e)
 /* The broker leaves: workers go on serving what they have. */
 static void let_go(struct container *c)
 {
-	drain_now(c);
 	registry_save(c); /* with what was opened since */
 	operation_cancel(c->op);
 	operation_cancel(c->check);
@@ -76,9 +75,9 @@ void containers_free(struct containers *set)
 	inspection_drop_all(set);
 	while (set->uptakes) /* their callers have gone with the server */
 		containers_forget_uptake(set, set->uptakes);
+	drain_free(set); /* while the rings can still be told which lines their records became */
 	for (struct container *c = set->first; c; c = c->next)
 		let_go(c);
-	drain_free(set); /* while the rings can still be told which lines their records became */
 	while (set->first) {
 		struct container *next = set->first->next;
 
