@@ -23,7 +23,8 @@ has_lived() { # PID
 	local -a stat
 	read -r -a stat </proc/uptime
 	local now=${stat[0]//./}
-	read -r -a stat < <(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null || true) && [[ ${#stat[@]} -gt 19 ]] &&
+	read -r -a stat < <(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null || true) &&
+		[[ ${#stat[@]} -gt 19 && ${stat[0]} != Z ]] &&
 		((now - stat[19] > 40))
 }
 
@@ -43,11 +44,13 @@ while ((kills < KILLS)); do
 	i=$((i + 1))
 	worker=$(worker_of web)
 	if has_lived "$worker"; then
-		later $((kills % 20 * 2500)) kill -9 "$worker" &
+		later $((kills % 20 * 2500)) kill -9 "$worker" 2>>"$D/kill.log" &
 		killer=$!
 		rotate $i tls/cert tls/key tls/ca/root
-		wait $killer || fail "the worker to be killed was gone already"
-		kills=$((kills + 1))
+		if wait $killer; then
+			kills=$((kills + 1)) # else it was one that had been killed before, and was still listed
+		fi
+		"$here/await" end "$worker"
 	else
 		rotate $i tls/cert tls/key tls/ca/root
 	fi
