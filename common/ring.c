@@ -25,6 +25,11 @@ struct ring {
 	/* producer */
 	_Alignas(64) _Atomic uint64_t head;
 	_Atomic uint64_t gaps;
+	/* which request the last put was for, and how head and fold slot were before it: has_record */
+	_Atomic uint64_t request;
+	uint64_t head_before;
+	_Atomic uint32_t fold_used; /* RING_FOLDS: none */
+	uint32_t count_before;
 	/* consumer */
 	_Alignas(64) _Atomic uint64_t released;
 	_Atomic uint64_t taken;
@@ -70,6 +75,37 @@ struct ring *ring_attach(void *memory)
 	return ring;
 }
 
+/*
+ * A producer may die between any two instructions of a put, and its successor is asked the same
+ * again: so that it can tell whether the record is there, the put notes first what it is about to
+ * change, and then makes it with a single store (head, or a fold slot's count).
+ */
+static void begin(struct ring *ring, uint64_t request)
+{
+	atomic_store_explicit(&ring->request, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	ring->head_before = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	atomic_store_explicit(&ring->fold_used, RING_FOLDS, memory_order_relaxed);
+	atomic_store_explicit(&ring->request, request, memory_order_release);
+}
+
+static void begin_fold(struct ring *ring, size_t i)
+{
+	ring->count_before = ring->fold[i].count;
+	atomic_store_explicit(&ring->fold_used, (uint32_t)i, memory_order_release);
+}
+
+static bool has_record(struct ring *ring, uint64_t request)
+{
+	/* Read once: what a predecessor wrote may be anything. */
+	uint32_t fold = atomic_load_explicit(&ring->fold_used, memory_order_acquire);
+
+	if (atomic_load_explicit(&ring->request, memory_order_relaxed) != request)
+		return false;
+	return atomic_load_explicit(&ring->head, memory_order_relaxed) != ring->head_before ||
+	       (fold < RING_FOLDS && ring->fold[fold].count != ring->count_before);
+}
+
 static bool put_main(struct ring *ring, const struct ring_record *record)
 {
 	uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
@@ -94,7 +130,7 @@ static bool same_group(const struct ring_record *a, const struct ring_record *b)
 static void add_to_group(struct ring_record *group, const struct ring_record *record)
 {
 	group->last_ns = record->last_ns ? record->last_ns : record->time_ns;
-	group->count += record->count;
+	__atomic_store_n(&group->count, group->count + record->count, __ATOMIC_RELEASE);
 }
 
 /*
@@ -116,7 +152,7 @@ static bool put_fold(struct ring *ring, const struct ring_record *record)
 	size_t start =
 		(size_t)((record->node * 31 + record->uid) * 31 + record->version) + record->event;
 	size_t free_slot = RING_FOLDS, free_slots = 0;
-	struct ring_record *slot;
+	struct ring_record *slot, first;
 
 	/* Slots are freed in any order, so a free one does not end the search for the group. */
 	for (size_t n = 0; n < RING_FOLDS; n++) {
@@ -135,6 +171,7 @@ static bool put_fold(struct ring *ring, const struct ring_record *record)
 			continue;
 		if (!claim_group(ring, i))
 			continue;
+		begin_fold(ring, i);
 		add_to_group(slot, record);
 		atomic_store_explicit(&ring->state[i], FOLD_FULL, memory_order_release);
 		return true;
@@ -143,20 +180,33 @@ static bool put_fold(struct ring *ring, const struct ring_record *record)
 		return false;
 	slot = &ring->fold[free_slot];
 	atomic_store_explicit(&ring->state[free_slot], FOLD_FILLING, memory_order_relaxed);
-	*slot = *record;
-	if (!slot->last_ns)
-		slot->last_ns = slot->time_ns;
+	first = *record;
+	if (!first.last_ns)
+		first.last_ns = first.time_ns;
+	first.count = 0;
+	__atomic_store_n(&slot->count, 0, __ATOMIC_RELAXED);
+	begin_fold(ring, free_slot);
+	*slot = first;
+	__atomic_store_n(&slot->count, record->count, __ATOMIC_RELEASE);
 	atomic_store_explicit(&ring->state[free_slot], FOLD_FULL, memory_order_release);
 	return true;
 }
 
-int ring_put(struct ring *ring, const struct ring_record *record, bool *wake)
+void ring_forget_request(struct ring *ring)
+{
+	atomic_store_explicit(&ring->request, 0, memory_order_relaxed);
+}
+
+int ring_put(struct ring *ring, const struct ring_record *record, uint64_t request, bool *wake)
 {
 	struct ring_record copy = *record;
 
 	if (copy.count == 0)
 		copy.count = 1;
 	*wake = false;
+	if (request != 0 && has_record(ring, request))
+		return 0;
+	begin(ring, request);
 	if (!put_main(ring, &copy) && !put_fold(ring, &copy))
 		return -ENOSPC;
 	/* Pairs with the fence of ring_sleep: either we see the flag, or the consumer sees the
@@ -345,6 +395,10 @@ void ring_rewind(struct ring *ring, uint64_t last_line)
 void ring_recover(struct ring *ring)
 {
 	fold_states(ring, FOLD_ADDING, FOLD_FULL);
+	for (size_t i = 0; i < RING_FOLDS; i++)
+		if (atomic_load_explicit(&ring->state[i], memory_order_acquire) == FOLD_FILLING)
+			__atomic_store_n(&ring->fold[i].count, 0,
+			                 __ATOMIC_RELAXED); /* has_record */
 	fold_states(ring, FOLD_FILLING, FOLD_FREE);
 }
 

@@ -38,7 +38,7 @@ int audit_put(const struct audit *a, const struct audit_event *event)
 
 	if (event->text)
 		memcpy(record.text, event->text, strnlen(event->text, RING_TEXT_MAX));
-	r = ring_put(a->ring, &record, &wake);
+	r = ring_put(a->ring, &record, event->request, &wake);
 	if (wake)
 		wake_consumer(a->wake);
 	if (r == 0)

@@ -22,6 +22,8 @@ struct audit_event {
 	uint64_t node, version;
 	uint32_t uid, pid;
 	const char *text; /* cut to RING_TEXT_MAX; may be NULL */
+	uint64_t
+		request; /* FUSE's number of it: has one record, however many workers are at it; or 0 */
 };
 
 /*

@@ -205,6 +205,7 @@ static int on_mount(struct worker *w, struct record *r)
 			device_resume(w->device);
 		} else {
 			tree_forget_all(w->tree);
+			ring_forget_request(w->audit.ring);
 			device_start(w->device);
 		}
 	}

@@ -19,7 +19,8 @@ struct device {
 	struct worker_shared *shared;
 	device_unknown unknown;
 	void *userdata;
-	int fd;       /* the session's */
+	int fd; /* the session's */
+	uint64_t request;
 	bool swallow; /* the reply under way answers a saved INIT: the kernel has its answer */
 };
 
@@ -113,6 +114,11 @@ int device_fd(const struct device *d)
 	return d->fd;
 }
 
+uint64_t device_request(const struct device *d)
+{
+	return d->request;
+}
+
 /* What libfuse would answer with ENOSYS, which the kernel takes as leave to do without. */
 static bool answer_unknown(struct device *d, const struct fuse_in_header *head)
 {
@@ -130,10 +136,11 @@ static void process(struct device *d, void *request, uint32_t len)
 	const struct fuse_in_header *head = request;
 	struct fuse_buf buffer = { .mem = request, .size = len };
 
+	d->request = head->unique;
 	/* Each request is answered before the next is read, so there is never one to interrupt. */
-	if (head->opcode == FUSE_INTERRUPT || answer_unknown(d, head))
-		return;
-	fuse_session_process_buf(d->session, &buffer);
+	if (head->opcode != FUSE_INTERRUPT && !answer_unknown(d, head))
+		fuse_session_process_buf(d->session, &buffer);
+	d->request = 0;
 }
 
 static int save_init(struct worker_shared *shared, uint32_t len)

@@ -11,7 +11,8 @@
  * "Mark empty" zeroes the length field at the head of the request itself. A process killed between
  * the kernel's copy and `recv_len = n` has left a head that is not empty, so the request is seen
  * to be in hand all the same. Killed between reply and mark, the successor answers once more; the
- * kernel knows no such request any more (ENOENT), and every handler bears being run twice.
+ * kernel knows no such request any more (ENOENT), every handler bears being run twice, and the audit
+ * ring tells by the request's number that its record is there (ring.h).
  */
 #pragma once
 
@@ -46,6 +47,9 @@ void device_start(struct device *d);
 void device_resume(struct device *d);
 
 int device_fd(const struct device *d);
+
+/* Within a handler: the number of the request, which the kernel never uses again; else 0. */
+uint64_t device_request(const struct device *d);
 
 /* One request: 1 served, 0 none there, -ENODEV the mount is gone, else -errno. */
 int device_serve(struct device *d);

@@ -56,6 +56,7 @@ int serve_audit(const struct serve_caller *caller, enum ring_event event, int re
 		.uid = caller->uid,
 		.pid = caller->pid,
 		.text = text,
+		.request = device_request(caller->w->device),
 	};
 
 	return audit_put(&caller->w->audit, &e);

@@ -18,8 +18,8 @@
  *
  * Either side may die at any instruction. What was taken stays in the ring until ring_release: a
  * broker that dies before its log is written leaves it for the next one (who then calls ring_rewind;
- * no record is lost, none comes twice). A worker that dies within ring_put has sent no byte, so
- * that record may be there or not.
+ * no record is lost, none comes twice). A worker that dies within ring_put has sent no byte, and
+ * its successor, asked the same again, sees whether that record is there.
  *
  * Fold slots have a state each:
  *
@@ -79,8 +79,15 @@ struct ring *ring_attach(void *memory);
 /*
  * Producer. Returns 0 (written or folded; *wake true if the consumer sleeps and must be woken
  * through its eventfd), or -ENOSPC when nothing took it. `result != 0` makes it a refusal.
+ *
+ * `request`: what is recorded, by a number that is never used again (FUSE's `unique`), or 0. If the
+ * last put of a producer that died was for the same request, and had come so far that the record
+ * is there, this does nothing: a successor that is asked the same again records it once.
  */
-int ring_put(struct ring *ring, const struct ring_record *record, bool *wake);
+int ring_put(struct ring *ring, const struct ring_record *record, uint64_t request, bool *wake);
+
+/* Producer: requests are numbered anew from here on. */
+void ring_forget_request(struct ring *ring);
 
 /* Producer: note one event that found no room (kept only under the "serve and record the gap"
  * rule). */

@@ -128,7 +128,7 @@ static void lies(void)
 			.text = "\033[2J\r\nforged",
 		};
 
-		(void)ring_put(ring, &r, &wanted);
+		(void)ring_put(ring, &r, 0, &wanted);
 	}
 	(void)!write(wake, &one, sizeof(one));
 	ready();

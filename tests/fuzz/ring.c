@@ -36,7 +36,7 @@ static void put(struct play *p)
 	record.node = what >> 3;
 	p->effort += times;
 	for (; times > 0; times--) {
-		int r = ring_put(p->ring, &record, &wake);
+		int r = ring_put(p->ring, &record, 0, &wake);
 
 		MUST(r == 0 || r == -ENOSPC);
 		p->put += r == 0;

@@ -50,7 +50,7 @@ static int put(uint64_t node, int16_t result)
 	struct ring_record r = make(node, result);
 	bool wake;
 
-	return ring_put(ring, &r, &wake);
+	return ring_put(ring, &r, 0, &wake);
 }
 
 static int take(struct ring_record *ret)
@@ -72,7 +72,7 @@ START_TEST(records_come_out_in_order_and_whole)
 	memset(r.text, 'x', sizeof(r.text));
 	for (uint64_t i = 1; i <= 100; i++) {
 		r.node = i;
-		ck_assert_int_eq(ring_put(ring, &r, &wake), 0);
+		ck_assert_int_eq(ring_put(ring, &r, 0, &wake), 0);
 		ck_assert(!wake);
 	}
 	for (uint64_t i = 1; i <= 100; i++) {
@@ -123,7 +123,7 @@ START_TEST(equal_events_fold_with_count_and_times_when_the_ring_is_full)
 	for (int i = 0; i < 1000; i++) {
 		r.time_ns = 2000 + i;
 		r.uid = i % 2 ? 7 : 8;
-		ck_assert_int_eq(ring_put(ring, &r, &wake), 0);
+		ck_assert_int_eq(ring_put(ring, &r, 0, &wake), 0);
 	}
 	for (int i = 0; i < RING_SLOTS - RING_RESERVED; i++)
 		ck_assert_int_eq(take(&got), 1);
@@ -255,9 +255,9 @@ START_TEST(a_sleeping_consumer_is_woken_once_and_a_busy_one_never)
 	ck_assert(!ring_sleep(ring));
 	ck_assert_int_eq(take(&got), 1);
 	ck_assert(ring_sleep(ring));
-	ring_put(ring, &r, &wake);
+	ring_put(ring, &r, 0, &wake);
 	ck_assert(wake);
-	ring_put(ring, &r, &wake);
+	ring_put(ring, &r, 0, &wake);
 	ck_assert(!wake);
 	while (take(&got))
 		;
@@ -320,7 +320,7 @@ static void produce(void)
 		r.time_ns = i + 1;
 		if (i % 64 == 0)
 			r.result = -EACCES;
-		if (ring_put(ring, &r, &wake) == 0) {
+		if (ring_put(ring, &r, 0, &wake) == 0) {
 			if (r.result)
 				tally->refused++;
 			else
@@ -493,7 +493,7 @@ static void *sleepy_producer(void *arg)
 		struct ring_record r = make(1, 0);
 		bool wake;
 
-		while (ring_put(ring, &r, &wake) < 0)
+		while (ring_put(ring, &r, 0, &wake) < 0)
 			sched_yield();
 		if (wake)
 			ck_assert_int_eq(write(fd, "w", 1), 1);

@@ -266,7 +266,7 @@ START_TEST(with_the_audit_ring_full_an_open_fails_unless_told_to_serve)
 	bool wake;
 
 	/* Different users and files, so that nothing folds any more. */
-	for (record.uid = 0; ring_put(broker.ring, &record, &wake) == 0; record.uid++)
+	for (record.uid = 0; ring_put(broker.ring, &record, 0, &wake) == 0; record.uid++)
 		record.node = record.uid;
 	start(_i == 0 ? 0 : WORKER_FULL_SERVE);
 	ck_assert_int_eq(inside_open("db-password") >= 0 ? 0 : -EIO, _i == 0 ? -EIO : 0);
