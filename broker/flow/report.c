@@ -22,14 +22,29 @@ json_t *report_fields(const struct container *c)
 	return fields;
 }
 
-void report_container(const struct container *c, const char *event, const char *reason)
+static json_t *fields_with_strength(const struct container *c)
 {
 	json_t *fields = report_fields(c);
 
 	if (c->facts.subject.weak)
 		json_object_set_new(fields, "weak", json_true());
+	return fields;
+}
+
+void report_container(const struct container *c, const char *event, const char *reason)
+{
+	json_t *fields = fields_with_strength(c);
+
 	set_text(fields, "reason", reason);
 	audit_add(c->set->b->audit, event, fields);
+}
+
+void report_worker_ended(const struct container *c, bool in_hand)
+{
+	json_t *fields = fields_with_strength(c);
+
+	json_object_set_new(fields, "request_in_hand", json_boolean(in_hand));
+	audit_add(c->set->b->audit, "worker.ended", fields);
 }
 
 void report_file(const struct container *c, const char *event, const struct node *n,

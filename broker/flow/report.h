@@ -12,6 +12,9 @@ json_t *report_fields(const struct container *c);
 /* One line about a container. `reason` may be NULL. */
 void report_container(const struct container *c, const char *event, const char *reason);
 
+/* Its worker has ended; `in_hand`: a request had been read that may not have been answered. */
+void report_worker_ended(const struct container *c, bool in_hand);
+
 /* One line about one file of a container. */
 void report_file(const struct container *c, const char *event, const struct node *n,
                  const char *reason);

@@ -4,6 +4,7 @@
  * end.
  */
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -250,6 +251,16 @@ static int on_ready(struct container *c, const struct record *r)
 	return 0;
 }
 
+/* The number of the request that a worker which has ended had read and not marked as answered; 0: none. */
+static uint64_t request_in_hand(const struct container *c)
+{
+	struct fuse_in_header head = { 0 };
+
+	if (c->shared)
+		memcpy(&head, c->shared->recv, sizeof(head));
+	return head.len != 0 ? head.unique : 0;
+}
+
 /* A worker has ended by itself: a mount gets a successor on the same descriptor, unless they keep
  * dying. */
 static void on_worker_end(struct container *c)
@@ -263,7 +274,7 @@ static void on_worker_end(struct container *c)
 		ring_recover(c->ring);
 	drain_now(c);
 	c->crashes = now - c->worker_ns < CRASH_NS ? c->crashes + 1 : 0;
-	report_container(c, "worker.ended", NULL);
+	report_worker_ended(c, request_in_hand(c) != 0);
 	if (c->mount == MOUNT_MAKING) {
 		mount_failed(c, "its worker ended while the mount was being made");
 		return;
