@@ -112,7 +112,7 @@ static int map_shared(struct worker *w, int fd)
 		return -errno;
 	w->shared = shared;
 	w->shared_size = size;
-	if (shared->magic != WORKER_SHARED_MAGIC || shared->layout != WORKER_PROTO)
+	if (shared->magic != WORKER_SHARED_MAGIC || shared->layout != WORKER_SHARED_LAYOUT)
 		return -EBADMSG;
 	w->audit.ring = ring_attach(shared->ring);
 	return w->audit.ring ? 0 : -EBADMSG;

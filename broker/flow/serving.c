@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * serving.c - the worker of a container: its shared memory, its start, the tree it is told, its
- * end.
+ * serving.c - the worker of a container: its start, the tree it is told, its end.
  */
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
@@ -25,80 +21,6 @@
 /* One that ends sooner than this after its start has crashed, and on what its successor gets too. */
 #define CRASH_NS (NS_PER_S / 5)
 #define CRASHES_MAX 10 /* in a row; then the mount is given up with an error instead of a spin */
-
-static size_t shared_size(void)
-{
-	return sizeof(struct worker_shared) + ring_size();
-}
-
-static int map_shared(struct container *c, int shared_fd, int wake_fd)
-{
-	struct worker_shared *shared =
-		mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
-
-	if (shared == MAP_FAILED) {
-		fd_close(shared_fd);
-		fd_close(wake_fd);
-		return -errno;
-	}
-	c->shared = shared;
-	c->shared_fd = shared_fd;
-	c->wake_fd = wake_fd;
-	return 0;
-}
-
-static int make_shared(struct container *c, struct err *e)
-{
-	SCOPED_FD int fd = memfd_create("coffer-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	SCOPED_FD int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int result;
-
-	if (fd < 0 || wake < 0 || ftruncate(fd, (off_t)shared_size()) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return err_errno(e, -errno, "cannot make the memory shared with a worker");
-	result = map_shared(c, TAKE_FD(fd), TAKE_FD(wake));
-	if (result < 0)
-		return err_errno(e, result, "cannot map the memory shared with a worker");
-	c->shared->magic = WORKER_SHARED_MAGIC;
-	c->shared->layout = WORKER_PROTO;
-	c->ring = ring_format(c->shared->ring);
-	return drain_watch(c);
-}
-
-/* What a worker gives back is checked as if it were hostile: it may not shrink under us. */
-int serving_take_shared(struct container *c, int shared_fd, int wake_fd)
-{
-	int seals = fcntl(shared_fd, F_GET_SEALS);
-	struct stat st;
-
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(shared_fd, &st) < 0 ||
-	    (size_t)st.st_size < shared_size()) {
-		fd_close(shared_fd);
-		fd_close(wake_fd);
-		return -EBADMSG;
-	}
-	if (map_shared(c, shared_fd, wake_fd) < 0)
-		return -ENOMEM;
-	c->ring = ring_attach(c->shared->ring);
-	if (!c->ring)
-		return -EBADMSG;
-	/* What our predecessor took and did not write comes again. */
-	ring_rewind(c->ring, audit_lines_found(c->set->b->audit));
-	return drain_watch(c);
-}
-
-static void drop_shared(struct container *c)
-{
-	c->wake_source = sd_event_source_disable_unref(c->wake_source);
-	c->drain_timer = sd_event_source_disable_unref(c->drain_timer);
-	if (c->shared)
-		munmap(c->shared, shared_size());
-	c->shared = NULL;
-	c->ring = NULL;
-	c->ring_corrupt = false;
-	c->shared_fd = fd_close(c->shared_fd);
-	c->wake_fd = fd_close(c->wake_fd);
-}
 
 static int send_hello(struct container *c)
 {
@@ -270,6 +192,14 @@ static void on_worker_end(struct container *c)
 
 	c->worker = NULL;
 	c->worker_ready = c->asked_for_life = false;
+	if (c->flow == FLOW_ADOPTING && !c->shared) {
+		adopt_worker_ended(c);
+		return;
+	}
+	if (shared_renew(c, &why) < 0) {
+		mount_failed(c, why.text);
+		return;
+	}
 	if (c->ring)
 		ring_recover(c->ring);
 	drain_now(c);
@@ -288,6 +218,7 @@ static void on_worker_end(struct container *c)
 		registry_note_loaded(c->set);
 		return;
 	}
+	adopt_replaced(c);
 	if (c->crashes <= CRASHES_MAX && serving_start(c, &why) == -ENOKEY)
 		return; /* sealed, and the values are not had: requests wait for the unseal */
 	if (c->crashes > CRASHES_MAX || !c->worker)
@@ -394,7 +325,7 @@ int serving_start(struct container *c, struct err *e)
 	int result = 0;
 
 	if (!c->shared)
-		result = make_shared(c, e);
+		result = shared_make(c, e);
 	if (result >= 0 && c->tree.count == 0)
 		result = serving_new_tree(c);
 	if (result >= 0 && c->mount == MOUNT_UP)
@@ -424,8 +355,8 @@ int serving_adopt(struct container *c, int sock)
 
 void serving_replace(struct container *c)
 {
-	worker_stop(c->worker);
-	on_worker_end(c);
+	c->worker_ready = false;
+	worker_kill(c->worker);
 }
 
 void serving_keep(struct container *c)
@@ -439,8 +370,11 @@ void serving_stop(struct container *c)
 	worker_stop(c->worker);
 	c->worker = NULL;
 	c->worker_ready = false;
+	/* Another build's records come along, unless its memory goes on to the next broker. */
+	if (!c->set->leaving)
+		shared_renew(c, NULL);
 	drain_now(c);
-	drop_shared(c);
+	shared_drop(c);
 	tree_clear(&c->tree);
 }
 

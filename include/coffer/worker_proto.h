@@ -53,12 +53,15 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "coffer/ring.h"
 
 #define WORKER_CHANNEL_FD 3
+#ifndef WORKER_PROTO
 #define WORKER_PROTO 1 /* raised when a record's layout changes; READY carries the worker's */
+#endif
 
 #define WORKER_NODES_MAX 4096 /* files and folders of one mount */
 #define WORKER_NAME_MAX 255
@@ -231,16 +234,31 @@ struct wr_escrow {
 #define WORKER_SHARED_MAGIC 0x434f4646524d454dULL
 
 /*
+ * Raised when the memory below changes. What lies before `ring`, and the ring's place, never do: so
+ * a broker can move a request in hand, and the records, from the memory of another layout into its
+ * own, be that an older one or a newer one (ring_layout.h has the same of the ring).
+ */
+#ifndef WORKER_SHARED_LAYOUT
+#define WORKER_SHARED_LAYOUT 1
+#endif
+
+/*
  * Memory shared by broker and worker (a memfd sealed against resize), from the first day: what a
  * successor needs to go on. recv_len != 0 says: the request in recv is in hand and has not been
  * answered.
  */
 struct worker_shared {
 	uint64_t magic;
-	uint32_t layout; /* WORKER_PROTO */
+	uint32_t layout; /* WORKER_SHARED_LAYOUT */
 	uint32_t init_len;
 	uint8_t init[WORKER_INIT_MAX]; /* the raw FUSE_INIT of this superblock */
 	uint32_t recv_len;
 	uint8_t recv[WORKER_RECV_MAX] __attribute__((aligned(4096)));
 	uint8_t ring[] __attribute__((aligned(4096))); /* ring_size() bytes */
 };
+_Static_assert(offsetof(struct worker_shared, init_len) == 12 &&
+                       offsetof(struct worker_shared, init) == 16 &&
+                       offsetof(struct worker_shared, recv_len) == 272 &&
+                       offsetof(struct worker_shared, recv) == 4096 &&
+                       offsetof(struct worker_shared, ring) == 69632,
+               "the places of every version");

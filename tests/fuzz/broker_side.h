@@ -47,7 +47,7 @@ static inline void broker_side_start(struct broker_side *b)
 	int pair[2];
 
 	b->shared->magic = WORKER_SHARED_MAGIC;
-	b->shared->layout = WORKER_PROTO;
+	b->shared->layout = WORKER_SHARED_LAYOUT;
 	b->shared->init_len = b->shared->recv_len = 0;
 	memset(b->shared->ring, 0, (size_t)ring_size());
 	b->ring = ring_format(b->shared->ring);

@@ -55,7 +55,7 @@ static inline void fake_init(struct fake_broker *b)
 	b->shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, b->shared_fd, 0);
 	fake_must(b->shared != MAP_FAILED, "mmap");
 	b->shared->magic = WORKER_SHARED_MAGIC;
-	b->shared->layout = WORKER_PROTO;
+	b->shared->layout = WORKER_SHARED_LAYOUT;
 	b->ring = ring_format(b->shared->ring);
 	b->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fake_must(b->wake >= 0, "eventfd");
