@@ -30,22 +30,15 @@ for name in "${names[@]}"; do
 	reader_start "$name" /run/secrets/db /run/secrets/large
 done
 
-kills=0
-killed() { # PID...: at once, the broker first so that it notices nothing
-	# shellcheck disable=SC2016
-	machine bash -c 'kill -9 "$@"' kill "$@"
-	kills=$((kills + $#))
-}
-
 for ((round = 1; round <= ROUNDS; round++)); do
 	before=$(broker_pid)
 	mapfile -t workers < <(worker_pids)
 	[[ ${#workers[@]} -eq $CONTAINERS ]] || fail "round $round: ${#workers[@]} workers for $CONTAINERS containers"
 	if ((round % 4 == 0)); then
 		machine systemctl kill --signal=KILL cofferd.service
-		kills=$((kills + 1 + ${#workers[@]}))
+		signals=$((signals + 1 + ${#workers[@]}))
 	else
-		killed "$before" "${workers[@]}"
+		send_signal KILL "$before" "${workers[@]}" # the broker first, so that it notices nothing
 	fi
 	# An event for each: its own process is answered by the successor of its worker.
 	for name in "${names[@]}"; do
@@ -58,7 +51,7 @@ done
 for name in "${names[@]}"; do
 	reader_end "$name"
 done
-no_reader_failed "both killed at once ($kills kills in $ROUNDS rounds)"
+no_reader_failed "both killed at once ($signals kills in $ROUNDS rounds)"
 
 # Everything is as before: puts reach all, each once.
 put db newer-value

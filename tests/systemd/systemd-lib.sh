@@ -30,7 +30,7 @@ unset COFFER_RUNTIME_DIR # the unit's is the default
 end_machine() {
 	local at
 	if [[ -n $leader_pid ]]; then
-		timeout 20 nsenter -t "$leader_pid" -a journalctl --no-pager -o short-precise -u cofferd >"$D/journal.log" 2>&1
+		timeout 20 nsenter -t "$leader_pid" -a journalctl --no-pager -o short-precise -u "cofferd*" >"$D/journal.log" 2>&1
 		end_processes "$leader_pid" # all of its pid namespace ends with it
 	fi
 	[[ -z $nspawn_pid ]] || wait "$nspawn_pid" 2>/dev/null
@@ -137,6 +137,13 @@ worker_pids() { # all that serve, as the machine numbers them
 		for pid in $(cat system.slice/cofferd.service/cgroup.procs); do
 			[[ $(cat "/proc/$pid/comm" 2>/dev/null) != cofferfs ]] || echo "$pid"
 		done'
+}
+
+signals=0
+send_signal() { # SIGNAL PID...: as the machine numbers them, one right after the other
+	# shellcheck disable=SC2016
+	machine bash -c 'kill "$@"' kill "-$@"
+	signals=$((signals + $# - 1))
 }
 
 # ---- what lib.sh does beside the broker, in the machine ----
