@@ -142,7 +142,7 @@ worker_pids() { # all that serve, as the machine numbers them
 signals=0
 send_signal() { # SIGNAL PID...: as the machine numbers them, one right after the other
 	# shellcheck disable=SC2016
-	machine bash -c 'kill "$@"' kill "-$@"
+	machine bash -c 'kill -s "$@"' kill "$@"
 	signals=$((signals + $# - 1))
 }
 
