@@ -61,7 +61,7 @@ start_reader() { # NAME KEY OPTION-OR-PATH...: KEY tells its output
 for name in "${names[@]}"; do
 	# Each look asks the worker: most of its time a request for the large file is in its hand. One holds what it has
 	# opened, one sees the rotations.
-	start_reader "$name" "$name" --cold --pause-us 500 /run/secrets/large /run/secrets/db
+	start_reader "$name" "$name" --cold --pause-us 2000 /run/secrets/large /run/secrets/db
 	start_reader "$name" "$name-hold" --cold --hold --pause-us 5000 /run/secrets/db
 	start_reader "$name" "$name-rotating" --rotating --pause-us 2000 /run/secrets/rotated
 done
