@@ -14,14 +14,13 @@
 #include <string.h>
 
 #include "coffer/ring.h"
+#include "ring_layout.h"
 
-#define RING_MAGIC 0x52494e47u /* "RING" */
-#define RING_LAYOUT 2u         /* raised when struct ring or struct ring_record changes */
-
-enum fold_state { FOLD_FREE, FOLD_FILLING, FOLD_FULL, FOLD_ADDING, FOLD_TAKEN };
+/* Raised when struct ring or struct ring_record changes, within what ring_layout.h leaves open. */
+#define RING_LAYOUT 2u
 
 struct ring {
-	uint32_t magic, layout, slots, folds;
+	uint32_t magic, layout, slots, folds, header_size, record_size;
 	/* producer */
 	_Alignas(64) _Atomic uint64_t head;
 	_Atomic uint64_t gaps;
@@ -48,6 +47,17 @@ struct ring {
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_CHAR_LOCK_FREE == 2,
                "an atomic with a lock would not work between processes");
 _Static_assert((RING_SLOTS & (RING_SLOTS - 1)) == 0, "slots are found by masking");
+_Static_assert(offsetof(struct ring, head) == offsetof(struct ring_head, head) &&
+                       offsetof(struct ring, fold_used) == offsetof(struct ring_head, fold_used) &&
+                       offsetof(struct ring, released) == offsetof(struct ring_head, released) &&
+                       offsetof(struct ring, last) == offsetof(struct ring_head, last),
+               "the head keeps its places");
+_Static_assert(offsetof(struct ring, state) % 64 == 0 &&
+                       offsetof(struct ring, fold) - offsetof(struct ring, state) ==
+                               (RING_FOLDS + 7) / 8 * 8 &&
+                       offsetof(struct ring, main) - offsetof(struct ring, fold) ==
+                               RING_FOLDS * sizeof(struct ring_record),
+               "as ring_layout.h has it");
 
 uint64_t ring_size(void)
 {
@@ -61,6 +71,8 @@ struct ring *ring_format(void *memory)
 	ring->layout = RING_LAYOUT;
 	ring->slots = RING_SLOTS;
 	ring->folds = RING_FOLDS;
+	ring->header_size = offsetof(struct ring, line);
+	ring->record_size = sizeof(struct ring_record);
 	ring->magic = RING_MAGIC;
 	return ring;
 }
@@ -190,6 +202,13 @@ static bool put_fold(struct ring *ring, const struct ring_record *record)
 	__atomic_store_n(&slot->count, record->count, __ATOMIC_RELEASE);
 	atomic_store_explicit(&ring->state[free_slot], FOLD_FULL, memory_order_release);
 	return true;
+}
+
+void ring_note_predecessor(struct ring *ring, uint64_t request, uint64_t gaps)
+{
+	begin(ring, request);
+	ring->head_before--; /* as if that put had moved it: has_record */
+	atomic_fetch_add_explicit(&ring->gaps, gaps, memory_order_release);
 }
 
 void ring_forget_request(struct ring *ring)

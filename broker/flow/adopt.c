@@ -2,6 +2,7 @@
 #include "flow/adopt.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
+#include "coffer/kern.h"
 #include "coffer/log.h"
 #include "flow/fdstore.h"
 #include "flow/registry_json.h"
@@ -70,7 +72,8 @@ void adopt_forget(struct containers *set, const char *name)
 	snprintf(file, sizeof(file), "%.32s.sock", name);
 	if (dir >= 0)
 		unlinkat(dir, file, 0);
-	fdstore_drop(name);
+	snprintf(file, sizeof(file), "%.32s", name); /* `name` may be that of its registration */
+	fdstore_drop(set, file);
 }
 
 static int reach(struct container *c)
@@ -96,8 +99,23 @@ static int reach(struct container *c)
 static void start_afresh(struct container *c)
 {
 	update_abandon(c);
+	shared_drop(c);
 	tree_clear(&c->tree);
+	fdstore_drop(c->set, c->instance_text);
 	c->flow = FLOW_IDLE;
+}
+
+/* The descriptors are what they are said to be: an attacher will rename through the clone. */
+static bool are_of_mount(const struct container *c, int fuse_fd, int clone_fd)
+{
+	struct stat fuse;
+	struct statx clone;
+
+	/* DONT_SYNC: the file system is served by the very process that we ask, if by any. */
+	return fstat(fuse_fd, &fuse) == 0 && S_ISCHR(fuse.st_mode) &&
+	       fuse.st_rdev == makedev(10, 229) &&
+	       statx(clone_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &clone) == 0 &&
+	       makedev(clone.stx_dev_major, clone.stx_dev_minor) == c->dev;
 }
 
 /* Its worker died with the broker, but the service manager kept the mount: a successor takes it up. */
@@ -106,19 +124,28 @@ static int revive(struct container *c)
 	struct fdstore_mount mount;
 	struct err why = { "" };
 	char label[256];
-	int result = fdstore_take(c->instance_text, &mount);
+	int result = fdstore_take(c->set->fdstore, c, &mount);
 
 	if (result < 0)
 		return result;
 	c->fuse_fd = mount.fuse;
 	c->clone_fd = mount.clone;
-	result = serving_take_shared(c, mount.shared, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	result = shared_take(c, mount.shared, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (result >= 0 && !are_of_mount(c, c->fuse_fd, c->clone_fd))
+		result = -EBADMSG;
+	if (result >= 0) {
+		c->mount = MOUNT_UP;
+		result = shared_renew(c, &why);
+	}
 	if (result < 0) {
+		uint64_t dev = c->dev; /* in its place, dead: it is taken off first */
+
+		c->mount = MOUNT_NONE;
 		mount_drop(c);
+		c->dev = dev;
 		return result;
 	}
 	ring_recover(c->ring);
-	c->mount = MOUNT_UP;
 	report_container(c, "revive", "broker and worker had ended");
 	log_info("%s: its mount goes on", container_label(c, label, sizeof(label)));
 	mount_watch(c);
@@ -130,25 +157,68 @@ static int revive(struct container *c)
 	return 0;
 }
 
+/* It is dead, or was never there. */
 static void without_worker(struct container *c, bool restored)
 {
-	worker_stop(c->worker);
-	c->worker = NULL;
 	c->flow = FLOW_IDLE;
 	if (!restored || revive(c) < 0)
 		start_afresh(c);
 }
 
+static void go_on(struct container *c)
+{
+	container_step(c);
+	registry_note_loaded(c->set);
+}
+
+void adopt_worker_ended(struct container *c)
+{
+	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
+	without_worker(c, true);
+	go_on(c);
+}
+
+/* When it is dead a successor comes; until then nobody else waits for it. */
 static int on_late(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct container *c = arg;
 
 	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
-	report_container(c, "worker.hung", "it did not answer a new broker");
-	without_worker(c, true);
-	container_step(c);
+	if (!c->shared)
+		report_container(c, "worker.hung", "it did not answer a new broker");
+	if (c->worker)
+		worker_kill(c->worker);
 	registry_note_loaded(c->set);
 	return 0;
+}
+
+static int on_left_end(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct container *c = arg;
+
+	c->left_source = sd_event_source_disable_unref(c->left_source);
+	adopt_worker_ended(c);
+	return 0;
+}
+
+/*
+ * One that lives but cannot be reached makes room for a successor: two must not serve one mount.
+ * False: it has ended.
+ */
+static bool end_left(struct container *c)
+{
+	SCOPED_FD int pidfd = c->left_worker ? kern_pidfd_open(c->left_worker, 0) : -1;
+	uint64_t started = 0;
+
+	if (pidfd < 0 || kern_start_time(c->left_worker, &started) < 0 ||
+	    started != c->left_worker_start || !kern_pidfd_alive(pidfd))
+		return false;
+	kern_pidfd_send_signal(pidfd, SIGKILL);
+	if (sd_event_add_io(c->set->b->event, &c->left_source, pidfd, EPOLLIN, on_left_end, c) < 0)
+		return false;
+	sd_event_source_set_io_fd_own(c->left_source, true);
+	TAKE_FD(pidfd);
+	return true;
 }
 
 void adopt_begin(struct container *c, const json_t *saved)
@@ -166,7 +236,11 @@ void adopt_begin(struct container *c, const json_t *saved)
 	if (result >= 0)
 		result = sd_event_add_time_relative(c->set->b->event, &c->adopt_timer,
 		                                    CLOCK_BOOTTIME, ADOPT_USEC, 0, on_late, c);
-	if (result >= 0)
+	if (result < 0) {
+		worker_stop(c->worker);
+		c->worker = NULL;
+	}
+	if (result >= 0 || (restored && end_left(c)))
 		c->flow = FLOW_ADOPTING;
 	else
 		without_worker(c, restored);
@@ -190,34 +264,49 @@ static int go_on_with_update(struct container *c, const struct wr_escrow *escrow
 	return 0;
 }
 
-/* The descriptors are what they are said to be: an attacher will rename through them. */
 static bool makes_sense(const struct container *c, const struct record *r)
 {
 	const struct wr_escrow *escrow = (const struct wr_escrow *)r->payload;
-	struct stat fuse;
-	struct statx clone;
 
-	if (r->nfds != (escrow->mounted ? 4 : 2))
-		return false;
-	if (!escrow->mounted)
-		return true;
-	/* DONT_SYNC: the file system is served by the very process that we ask. */
-	return fstat(r->fds[2], &fuse) == 0 && S_ISCHR(fuse.st_mode) &&
-	       fuse.st_rdev == makedev(10, 229) &&
-	       statx(r->fds[3], "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &clone) == 0 &&
-	       makedev(clone.stx_dev_major, clone.stx_dev_minor) == c->dev;
+	if (c->shared || r->nfds != (escrow->mounted ? 4 : 2))
+		return false; /* a second time, or not all that it says */
+	return !escrow->mounted || are_of_mount(c, r->fds[2], r->fds[3]);
 }
 
-static void greet(struct container *c, const struct wr_escrow *escrow)
+/*
+ * One of another build, older or newer: nothing but ADOPT and ESCROW is understood by both, so it
+ * makes room for one of ours, which is told the tree, and the change under way from its beginning.
+ * So does one that was told to refuse everything.
+ */
+static int replace_left(struct container *c, const struct wr_escrow *escrow)
 {
 	char label[256];
 
-	report_container(c, "adopt", NULL);
+	log_info("%s: its worker %s and is replaced", container_label(c, label, sizeof(label)),
+	         escrow->mounted == ESCROW_REFUSES ? "refuses everything"
+	                                           : "is of another version");
+	if (c->update &&
+	    sodium_memcmp(escrow->finished, c->update->token, sizeof(c->update->token)) == 0)
+		update_commit(c);
+	c->flow = FLOW_ADOPTING; /* until it is dead: on_worker_end of serving.c */
+	serving_replace(c);
+	return 0;
+}
+
+void adopt_replaced(struct container *c)
+{
+	if (c->flow != FLOW_ADOPTING)
+		return;
+	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
+	c->flow = FLOW_IDLE;
+	registry_note_loaded(c->set);
+}
+
+static void greet(struct container *c)
+{
+	char label[256];
+
 	log_info("%s: its worker serves on", container_label(c, label, sizeof(label)));
-	if (c->mount == MOUNT_UP)
-		mount_watch(c);
-	if (escrow->proto != WORKER_PROTO || escrow->mounted == ESCROW_REFUSES)
-		serving_replace(c);
 	if (c->flow == FLOW_IDLE)
 		container_flow_done(c);
 }
@@ -225,19 +314,28 @@ static void greet(struct container *c, const struct wr_escrow *escrow)
 int adopt_on_worker(struct container *c, struct record *r)
 {
 	const struct wr_escrow *escrow = (const struct wr_escrow *)r->payload;
+	bool ours = escrow->proto == WORKER_PROTO;
 	int result;
 
 	if (!makes_sense(c, r))
 		return -EBADMSG;
-	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
-	result = serving_take_shared(c, TAKE_FD(r->fds[0]), TAKE_FD(r->fds[1]));
+	result = shared_take(c, TAKE_FD(r->fds[0]), TAKE_FD(r->fds[1]));
 	if (escrow->mounted) {
 		c->fuse_fd = TAKE_FD(r->fds[2]);
 		c->clone_fd = TAKE_FD(r->fds[3]);
 		c->mount = MOUNT_UP;
+		mount_watch(c);
+		fdstore_keep(c); /* a manager that was told to stop us has forgotten it */
 	} else {
 		c->dev = 0;
 	}
+	if (result >= 0 && ours && !c->ring)
+		result = -EBADMSG; /* it speaks as we do, but its memory is not ours */
+	if (result >= 0)
+		report_container(c, "adopt", NULL);
+	if (result >= 0 && (!ours || escrow->mounted == ESCROW_REFUSES))
+		return replace_left(c, escrow);
+	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
 	c->worker_ready = true;
 	c->flow = FLOW_IDLE;
 	if (result >= 0)
@@ -245,7 +343,7 @@ int adopt_on_worker(struct container *c, struct record *r)
 	if (result < 0)
 		mount_failed(c, "its worker could not be taken over from an earlier broker");
 	else
-		greet(c, escrow);
+		greet(c);
 	registry_note_loaded(c->set);
 	return 0;
 }

@@ -22,5 +22,11 @@ void adopt_begin(struct container *c, const json_t *saved);
 /* ESCROW has come. 0, or -EBADMSG for what makes no sense. */
 int adopt_on_worker(struct container *c, struct record *r);
 
+/* The worker that was to answer with ESCROW is dead: its mount goes on if a manager kept it. */
+void adopt_worker_ended(struct container *c);
+
+/* The worker of another build is dead: a successor of ours comes. */
+void adopt_replaced(struct container *c);
+
 /* The container is gone: so is its socket. `name`: of its registration's file. */
 void adopt_forget(struct containers *set, const char *name);

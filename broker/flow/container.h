@@ -84,8 +84,8 @@ struct container {
 	int64_t worker_ns; /* boot-time clock when it was ready; 0: before, or another broker's */
 	int shared_fd, wake_fd;
 	struct worker_shared *shared;
-	size_t shared_size; /* of the mapping */
-	struct ring *ring;
+	size_t shared_size;
+	struct ring *ring;   /* NULL: none, or shared is another build's (shared.c) */
 	bool asked_for_life; /* PING sent, no PONG yet */
 	bool folds_taken;    /* slots of its ring that are not the worker's again yet */
 	bool counts_wait;    /* records taken from its ring are not lines of the log yet */
@@ -115,6 +115,7 @@ struct container {
 	bool folder_due; /* at its start: the empty folder, if nothing is mounted */
 	bool must_wait;  /* must not start without its secrets: not answered while sealed */
 	sd_event_source *adopt_timer;
+	sd_event_source *left_source; /* the end of a left worker that could not be reached */
 	sd_event_source *end_source, *mounts_source, *wake_source, *drain_timer, *retry_timer;
 	int mounts_fd;
 };
@@ -131,6 +132,7 @@ struct containers {
 	size_t inspecting, inspecting_peers;
 	char **to_load; /* files of registrations that wait for their turn; NULL-terminated */
 	size_t loaded, restoring;
+	struct fdstore *fdstore;
 	bool load_noted;
 	bool leaving; /* the broker goes, its mounts stay */
 	sd_event_source *expiry_timer, *watch_timer, *pending_source;
@@ -233,15 +235,23 @@ int serving_new_tree(struct container *c);             /* its root folder */
 int serving_start(struct container *c, struct err *e); /* a worker, and the tree it is to have */
 void serving_stop(struct container *c);
 int serving_adopt(struct container *c, int sock); /* one that an earlier broker left */
-int serving_take_shared(struct container *c, int shared_fd, int wake_fd); /* takes both */
-void serving_replace(struct container *c); /* by a successor on the same mount */
 int serving_send_mount(struct container *c, enum worker_resume resume);
+/* By a successor on the same mount, as soon as it is dead: two must not be at one request. */
+void serving_replace(struct container *c);
 void serving_renew(struct container *c);         /* likewise, and its end is no news */
 void serving_keep(struct container *c);          /* it holds the clone for the next broker */
 void serving_check_callers(struct container *c); /* its pid namespace is shared: compare cgroups */
 int serving_send_node(struct container *c, uint16_t type, const struct node *n,
                       const struct wr_stage *stage);
 void serving_attach_result(struct container *c, uint64_t id, int result, const char *text);
+
+/* shared.c */
+int shared_make(struct container *c, struct err *e);
+/* What an earlier broker left; takes both descriptors. -EBADMSG: it is none that we made. */
+int shared_take(struct container *c, int shared_fd, int wake_fd);
+/* No worker lives: if the memory is another build's, what counts comes into memory of our own. */
+int shared_renew(struct container *c, struct err *e);
+void shared_drop(struct container *c);
 
 /* drain.c */
 int drain_new(struct containers *set, struct err *e);

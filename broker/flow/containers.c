@@ -7,6 +7,7 @@
 
 #include "coffer/log.h"
 #include "flow/container.h"
+#include "flow/fdstore.h"
 #include "flow/identity.h"
 #include "flow/inspection.h"
 #include "flow/settle.h"
@@ -22,9 +23,12 @@ int containers_new(struct broker *b, struct containers **ret, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	set->b = b;
 	set->contents = contents_new(b);
-	result = set->contents ? drain_new(set, e) : err_set(e, -ENOMEM, "out of memory");
+	result = set->contents && fdstore_new(&set->fdstore) == 0
+	                 ? drain_new(set, e)
+	                 : err_set(e, -ENOMEM, "out of memory");
 	if (result < 0) {
 		drain_free(set);
+		fdstore_free(set->fdstore);
 		contents_free(set->contents);
 		free(set);
 		return result;
@@ -58,6 +62,7 @@ static void let_go(struct container *c)
 static void container_drop(struct container *c)
 {
 	sd_event_source_disable_unref(c->adopt_timer);
+	sd_event_source_disable_unref(c->left_source);
 	sd_event_source_disable_unref(c->end_source);
 	sd_event_source_disable_unref(c->retry_timer);
 	serving_stop(c);
@@ -89,6 +94,7 @@ void containers_free(struct containers *set)
 	sd_event_source_disable_unref(set->expiry_timer);
 	registry_free(set);
 	contents_free(set->contents);
+	fdstore_free(set->fdstore);
 	set->b->containers = NULL;
 	free(set);
 }

@@ -47,7 +47,7 @@ void mount_drop(struct container *c)
 	c->mounts_source = sd_event_source_disable_unref(c->mounts_source);
 	c->mounts_fd = fd_close(c->mounts_fd);
 	if (c->clone_fd >= 0 && !c->set->leaving)
-		fdstore_drop(c->instance_text);
+		fdstore_drop(c->set, c->instance_text);
 	c->fuse_fd = fd_close(c->fuse_fd);
 	c->clone_fd = fd_close(c->clone_fd);
 	c->dev = 0;

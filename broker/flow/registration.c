@@ -228,6 +228,7 @@ void container_end(struct container *c, const char *why)
 	drain_last(c);
 	mount_drop(c);
 	sd_event_source_disable_unref(c->adopt_timer);
+	sd_event_source_disable_unref(c->left_source);
 	sd_event_source_disable_unref(c->end_source);
 	sd_event_source_disable_unref(c->retry_timer);
 	tree_clear(&c->tree);

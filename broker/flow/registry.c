@@ -5,6 +5,10 @@
  *
  * A file says what to look for (pid and start time, id, bundle), never who it is: after a restart
  * the kernel and the engine's state are asked again, and what does not agree any more is dropped.
+ *
+ * The broker that reads a file may be an older or a newer build than the one that wrote it. So what
+ * is not known is passed over; what has been written since the first version is always written; and
+ * what was added later may be missing, and then means what was so before it was there.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,6 +25,7 @@
 #include "coffer/log.h"
 #include "flow/adopt.h"
 #include "flow/container.h"
+#include "flow/fdstore.h"
 #include "flow/inspection.h"
 #include "flow/registry_json.h"
 #include "server/config.h"
@@ -186,8 +191,8 @@ bool containers_loading(const struct containers *set)
 	if (set->restoring > 0 || (set->to_load && set->to_load[set->loaded]))
 		return true;
 	for (const struct container *c = set->first; c; c = c->next)
-		if (c->flow == FLOW_ADOPTING)
-			return true;
+		if (c->flow == FLOW_ADOPTING && c->adopt_timer)
+			return true; /* not, if it had its time */
 	return false;
 }
 
@@ -196,6 +201,7 @@ void registry_note_loaded(struct containers *set)
 	if (set->load_noted || set->leaving || containers_loading(set))
 		return;
 	set->load_noted = true;
+	fdstore_sweep(set);
 	/* It has come back sealed: as if it had been sealed now. */
 	if (set->b->config->seal_stops && vault_state(set->b->vault) == VAULT_SEALED)
 		containers_stop_all(set);

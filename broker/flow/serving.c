@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * serving.c - the worker of a container: its shared memory, its start, the tree it is told, its
- * end.
+ * serving.c - the worker of a container: its start, the tree it is told, its end.
  */
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
@@ -17,78 +14,9 @@
 #include "flow/adopt.h"
 #include "flow/container.h"
 #include "flow/report.h"
-#include "flow/shared.h"
 #include "flow/watch.h"
 #include "flow/workload.h"
 #include "server/config.h"
-
-static int map_shared(struct container *c, int shared_fd, int wake_fd, size_t size)
-{
-	struct worker_shared *shared =
-		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
-
-	if (shared == MAP_FAILED) {
-		fd_close(shared_fd);
-		fd_close(wake_fd);
-		return -errno;
-	}
-	c->shared = shared;
-	c->shared_size = size;
-	c->shared_fd = shared_fd;
-	c->wake_fd = wake_fd;
-	return 0;
-}
-
-static int make_shared(struct container *c, struct err *e)
-{
-	SCOPED_FD int fd = shared_memfd();
-	SCOPED_FD int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int result;
-
-	if (fd < 0 || wake < 0)
-		return err_errno(e, fd < 0 ? fd : -errno,
-		                 "cannot make the memory shared with a worker");
-	result = map_shared(c, TAKE_FD(fd), TAKE_FD(wake), (size_t)worker_shared_size());
-	if (result < 0)
-		return err_errno(e, result, "cannot map the memory shared with a worker");
-	c->shared->magic = WORKER_SHARED_MAGIC;
-	c->shared->layout = WORKER_SHARED_LAYOUT;
-	c->ring = ring_format(c->shared->ring);
-	return drain_watch(c);
-}
-
-/* What a worker gives back is checked as if it were hostile: it may not shrink under us. */
-int serving_take_shared(struct container *c, int shared_fd, int wake_fd)
-{
-	ssize_t size = shared_check(shared_fd);
-
-	if (size < 0) {
-		fd_close(shared_fd);
-		fd_close(wake_fd);
-		return -EBADMSG;
-	}
-	if (map_shared(c, shared_fd, wake_fd, (size_t)size) < 0)
-		return -ENOMEM;
-	c->ring = ring_attach(c->shared->ring);
-	if (!c->ring)
-		return -EBADMSG;
-	/* What our predecessor took and did not write comes again. */
-	ring_rewind(c->ring, audit_lines_found(c->set->b->audit));
-	return drain_watch(c);
-}
-
-static void drop_shared(struct container *c)
-{
-	c->wake_source = sd_event_source_disable_unref(c->wake_source);
-	c->drain_timer = sd_event_source_disable_unref(c->drain_timer);
-	if (c->shared)
-		munmap(c->shared, c->shared_size);
-	c->shared = NULL;
-	c->ring = NULL;
-	c->ring_corrupt = c->folds_taken = c->counts_wait = false;
-	c->shared_fd = fd_close(c->shared_fd);
-	c->wake_fd = fd_close(c->wake_fd);
-}
 
 static int send_hello(struct container *c)
 {
@@ -301,13 +229,23 @@ static void on_worker_end(struct container *c)
 {
 	bool ready = c->worker_ready || c->worker_ns != 0;
 	uint64_t request = request_in_hand(c);
+	struct err why;
 
 	c->worker = NULL;
 	c->worker_ready = c->asked_for_life = false;
+	if (c->flow == FLOW_ADOPTING && !c->shared) {
+		adopt_worker_ended(c);
+		return;
+	}
+	if (shared_renew(c, &why) < 0) {
+		mount_failed(c, why.text);
+		return;
+	}
 	if (c->ring)
 		ring_recover(c->ring);
 	drain_now(c);
-	report_worker_ended(c, request != 0);
+	if (!c->throttle.lifted)
+		report_worker_ended(c, request != 0);
 	if (c->mount == MOUNT_MAKING) {
 		mount_failed(c, "its worker ended while the mount was being made");
 		return;
@@ -321,6 +259,7 @@ static void on_worker_end(struct container *c)
 		registry_note_loaded(c->set);
 		return;
 	}
+	adopt_replaced(c);
 	if (throttle_on_end(c, ready, request) == THROTTLE_GIVE_UP)
 		mount_failed(c,
 		             "its worker ended again and again, also one that refuses everything; "
@@ -428,9 +367,7 @@ int serving_start(struct container *c, struct err *e)
 	int result = 0;
 
 	if (!c->shared)
-		result = make_shared(c, e);
-	else if (c->shared->layout != WORKER_SHARED_LAYOUT || c->shared_size < worker_shared_size())
-		result = shared_renew(c, e);
+		result = shared_make(c, e);
 	if (result >= 0 && c->tree.count == 0)
 		result = serving_new_tree(c);
 	if (result >= 0 && c->mount == MOUNT_UP && !c->throttle.refusing)
@@ -461,15 +398,19 @@ int serving_adopt(struct container *c, int sock)
 
 void serving_replace(struct container *c)
 {
-	worker_stop(c->worker);
-	on_worker_end(c);
+	c->worker_ready = false;
+	worker_kill(c->worker);
 }
 
 void serving_renew(struct container *c)
 {
-	worker_stop(c->worker);
+	if (worker_pid(c->worker)) {
+		c->throttle.lifted = true;
+		serving_replace(c);
+		return;
+	}
+	worker_stop(c->worker); /* it does not run yet, so nothing is in its hands */
 	c->worker = NULL;
-	c->worker_ready = c->asked_for_life = false;
 	start_successor(c);
 }
 
@@ -485,8 +426,11 @@ void serving_stop(struct container *c)
 	worker_stop(c->worker);
 	c->worker = NULL;
 	c->worker_ready = false;
+	/* Another build's records come along, unless its memory goes on to the next broker. */
+	if (!c->set->leaving)
+		shared_renew(c, NULL);
 	drain_now(c);
-	drop_shared(c);
+	shared_drop(c);
 	tree_clear(&c->tree);
 }
 

@@ -63,6 +63,10 @@ enum throttle_verdict throttle_on_end(struct container *c, bool ready, uint64_t 
 	bool same = request != 0 && request == t->request;
 
 	t->request = request;
+	if (t->lifted) {
+		t->lifted = false;
+		return THROTTLE_SERVE;
+	}
 	if (ready && !same && times_boottime() - c->worker_ns >= CRASH_NS) {
 		end_pause(t);
 		return THROTTLE_SERVE;

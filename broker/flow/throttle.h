@@ -28,6 +28,7 @@ struct throttle {
 	int crashes;      /* in a row */
 	uint64_t request; /* that the last worker had in hand; 0: none */
 	bool refusing;
+	bool lifted;       /* the one that refused is being ended for that */
 	uint32_t pause_s;  /* the last one */
 	int64_t lifted_ns; /* boot-time clock at its end */
 	sd_event_source *timer;

@@ -325,6 +325,12 @@ void worker_stop(struct worker *w)
 	worker_free(w);
 }
 
+void worker_kill(struct worker *w)
+{
+	if (w->pidfd >= 0)
+		kern_pidfd_send_signal(w->pidfd, SIGKILL);
+}
+
 void worker_release(struct worker *w)
 {
 	if (w)

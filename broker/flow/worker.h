@@ -39,5 +39,8 @@ uint64_t worker_start_time(const struct worker *w); /* with the pid, one process
 /* End it (SIGKILL through its pidfd) and free; no handler is called. NULL is fine. */
 void worker_stop(struct worker *w);
 
+/* End it, and hear of its end through the handler: then it is dead, and has let go of everything. */
+void worker_kill(struct worker *w);
+
 /* Let go of it without ending it: the broker leaves, the worker goes on serving. NULL is fine. */
 void worker_release(struct worker *w);

@@ -111,7 +111,8 @@ static int set_path(char **slot, const char *value, struct err *e)
  */
 static int find_worker(struct config *c, struct err *e)
 {
-	static const char *const beside[] = { "cofferfs", "../fuse/cofferfs" };
+	static const char *const beside[] = { "cofferfs", "../fuse/cofferfs",
+		                              "../libexec/coffer/cofferfs" };
 	char self[PATH_MAX], path[PATH_MAX + 32];
 	ssize_t len;
 

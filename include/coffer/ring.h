@@ -30,10 +30,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* power of two; 96 KiB: 1,000 opens between two drains before folding starts */
+#ifndef RING_SLOTS
 #define RING_SLOTS 1024
+#endif
 #define RING_RESERVED 128 /* slots that only refusals may use */
 #define RING_FOLDS 256    /* distinct (uid, node, event, result) that can fold between two drains */
 #define RING_FOLDS_RESERVED 32 /* of these, what only refusals may use */
@@ -85,6 +88,12 @@ struct ring *ring_attach(void *memory);
  * is there, this does nothing: a successor that is asked the same again records it once.
  */
 int ring_put(struct ring *ring, const struct ring_record *record, uint64_t request, bool *wake);
+
+/*
+ * Producer, of ring_carry: the last put of a predecessor was for that request, and its record is
+ * there. `count` more events found no room in its ring.
+ */
+void ring_note_predecessor(struct ring *ring, uint64_t request, uint64_t gaps);
 
 /* Producer: requests are numbered anew from here on. */
 void ring_forget_request(struct ring *ring);
@@ -142,3 +151,11 @@ void ring_recover(struct ring *ring);
  * arrived meanwhile (then drain again).
  */
 bool ring_sleep(struct ring *ring);
+
+/*
+ * Between a ring of any build, whose producer is dead, and one of ours: what lies in `memory` (`size`
+ * bytes) and is not in the log yet (`last_line` as for ring_rewind) is put into `to`, of which
+ * nothing was taken so far; so is which request the last record was for. Where `to` is shorter, records
+ * fold. Returns how many records were carried over, or -EBADMSG: it is no ring.
+ */
+int ring_carry(struct ring *to, const void *memory, size_t size, uint64_t last_line);

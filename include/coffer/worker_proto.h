@@ -61,6 +61,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "coffer/ring.h"
@@ -262,7 +263,7 @@ struct wr_escrow {
 /*
  * Raised when the memory below changes. What lies before `ring`, and the ring's place, never do: so
  * a broker can move a request in hand, and the records, from the memory of another layout into its
- * own.
+ * own, be that an older one or a newer one (ring_layout.h has the same of the ring).
  */
 #ifndef WORKER_SHARED_LAYOUT
 #define WORKER_SHARED_LAYOUT 2
@@ -307,6 +308,12 @@ struct worker_shared {
 	uint8_t recv[WORKER_RECV_MAX] __attribute__((aligned(4096)));
 	uint8_t ring[] __attribute__((aligned(4096))); /* ring_size() bytes, then the passes */
 };
+_Static_assert(offsetof(struct worker_shared, init_len) == 12 &&
+                       offsetof(struct worker_shared, init) == 16 &&
+                       offsetof(struct worker_shared, recv_len) == 272 &&
+                       offsetof(struct worker_shared, recv) == 4096 &&
+                       offsetof(struct worker_shared, ring) == 69632,
+               "the places of every version");
 
 static inline uint64_t worker_passes_offset(void)
 {
