@@ -13,7 +13,7 @@ static void clear(struct change *c)
 	for (size_t i = 0; i < c->count; i++)
 		free(c->step[i].name);
 	free(c->step);
-	*c = (struct change){ 0 };
+	*c = (struct change){ .made = c->made };
 }
 
 /* Whether an earlier step takes the node's name away. */
@@ -116,6 +116,11 @@ void change_prepare(struct change *c, const uint8_t token[16])
 	memcpy(c->token, token, sizeof(c->token));
 	c->folder = id | TREE_ID_LIMIT;
 	c->state = CHANGE_PREPARED;
+	/* Of another change: nobody needs that any more. Of this one: a predecessor's. */
+	if (c->made && memcmp(c->made->token, token, sizeof(c->made->token)) != 0) {
+		memset(c->made->steps, 0, sizeof(c->made->steps));
+		memcpy(c->made->token, token, sizeof(c->made->token));
+	}
 }
 
 /* Make `n` the bearer of its name in the folder; a file that has it now loses it. */
@@ -153,6 +158,24 @@ static int apply(const struct change_step *s, struct tree *t)
 	default: /* a node that is gone has gone by this step: ids are not used twice */
 		return n && n->linked ? tree_unlink(t, n) : 0;
 	}
+}
+
+/* A step that arrived from the mount. */
+static int make(const struct change *c, const struct change_step *s, struct tree *t)
+{
+	size_t i = (size_t)(s - c->step);
+	int r = apply(s, t);
+
+	if (r == 0 && c->made)
+		__atomic_fetch_or(&c->made->steps[i / 8], (uint8_t)(1U << i % 8), __ATOMIC_RELEASE);
+	return r;
+}
+
+void change_remake(struct change *c, struct tree *t)
+{
+	for (size_t i = 0; c->state == CHANGE_PREPARED && c->made && i < c->count; i++)
+		if (c->made->steps[i / 8] & 1U << i % 8)
+			apply(&c->step[i], t);
 }
 
 int change_finish(struct change *c, struct tree *t)
@@ -272,7 +295,7 @@ int change_rename(const struct change *c, struct tree *t, const char *staged, ui
 
 	if (!s || s->parent != parent || strcmp(s->name, name) != 0)
 		return -EROFS;
-	return apply(s, t);
+	return make(c, s, t);
 }
 
 int change_remove(const struct change *c, struct tree *t, uint32_t kind, uint64_t parent,
@@ -280,14 +303,14 @@ int change_remove(const struct change *c, struct tree *t, uint32_t kind, uint64_
 {
 	const struct change_step *s = step_of(c, kind, parent, name);
 
-	return s ? apply(s, t) : -EROFS;
+	return s ? make(c, s, t) : -EROFS;
 }
 
 int change_mkdir(const struct change *c, struct tree *t, uint64_t parent, const char *name,
                  struct tree_node **ret)
 {
 	const struct change_step *s = step_of(c, STAGE_MKDIR, parent, name);
-	int r = s ? apply(s, t) : -EROFS;
+	int r = s ? make(c, s, t) : -EROFS;
 
 	if (r == 0)
 		*ret = tree_find(t, s->node);

@@ -112,6 +112,7 @@ static int map_shared(struct worker *w, int fd)
 		return -errno;
 	w->shared = shared;
 	w->shared_size = size;
+	w->change.made = &shared->made;
 	if (shared->magic != WORKER_SHARED_MAGIC || shared->layout != WORKER_PROTO)
 		return -EBADMSG;
 	w->audit.ring = ring_attach(shared->ring);
@@ -202,6 +203,7 @@ static int on_mount(struct worker *w, struct record *r)
 		r->fds[0] = -1;
 		if (mount->resume) {
 			tree_inherit(w->tree);
+			change_remake(&w->change, w->tree);
 			device_resume(w->device);
 		} else {
 			tree_forget_all(w->tree);

@@ -231,6 +231,18 @@ struct wr_escrow {
 #define WORKER_SHARED_MAGIC 0x434f4646524d454dULL
 
 /*
+ * Which steps of a prepared change were made through the mount, in the order in which they were
+ * staged: what the kernel shows is the new state there, and a successor that is told the change
+ * again has to answer look-ups so. Else who repeats the rename would find the old inode under the
+ * name, and watchers would hear of it twice. A step is marked before it is answered, and what is
+ * not answered yet is in hand.
+ */
+struct worker_made {
+	uint8_t token[16]; /* of the change */
+	uint8_t steps[WORKER_NODES_MAX / 8];
+};
+
+/*
  * Memory shared by broker and worker (a memfd sealed against resize), from the first day: what a
  * successor needs to go on. recv_len != 0 says: the request in recv is in hand and has not been
  * answered.
@@ -241,6 +253,7 @@ struct worker_shared {
 	uint32_t init_len;
 	uint8_t init[WORKER_INIT_MAX]; /* the raw FUSE_INIT of this superblock */
 	uint32_t recv_len;
+	struct worker_made made;
 	uint8_t recv[WORKER_RECV_MAX] __attribute__((aligned(4096)));
 	uint8_t ring[] __attribute__((aligned(4096))); /* ring_size() bytes */
 };
