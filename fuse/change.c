@@ -160,11 +160,22 @@ static int apply(const struct change_step *s, struct tree *t)
 	}
 }
 
+/* Its folder has changed with it: who polls looks at that. The kernel asks anew after each step. */
+static int hold(const struct change *c, const struct change_step *s, struct tree *t)
+{
+	struct tree_node *parent = tree_find(t, s->parent);
+	int r = apply(s, t);
+
+	if (r == 0 && parent && parent->mtime_ns < c->time_ns)
+		parent->mtime_ns = c->time_ns;
+	return r;
+}
+
 /* A step that arrived from the mount. */
 static int make(const struct change *c, const struct change_step *s, struct tree *t)
 {
 	size_t i = (size_t)(s - c->step);
-	int r = apply(s, t);
+	int r = hold(c, s, t);
 
 	if (r == 0 && c->made)
 		__atomic_fetch_or(&c->made->steps[i / 8], (uint8_t)(1U << i % 8), __ATOMIC_RELEASE);
@@ -175,7 +186,7 @@ void change_remake(struct change *c, struct tree *t)
 {
 	for (size_t i = 0; c->state == CHANGE_PREPARED && c->made && i < c->count; i++)
 		if (c->made->steps[i / 8] & 1U << i % 8)
-			apply(&c->step[i], t);
+			hold(c, &c->step[i], t);
 }
 
 int change_finish(struct change *c, struct tree *t)
@@ -183,7 +194,7 @@ int change_finish(struct change *c, struct tree *t)
 	int result = 0;
 
 	for (size_t i = 0; i < c->count; i++) {
-		int r = apply(&c->step[i], t);
+		int r = hold(c, &c->step[i], t);
 
 		if (r < 0 && result == 0)
 			result = r;

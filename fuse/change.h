@@ -35,6 +35,7 @@ struct change {
 	enum change_state state;
 	struct change_step *step;
 	size_t count, room;
+	int64_t time_ns;          /* when it was prepared: what its folders have changed at */
 	struct worker_made *made; /* borrowed, in memory that outlives us; or NULL */
 	uint8_t token[16];
 	uint64_t folder; /* id of the staging folder, from the token */

@@ -13,6 +13,7 @@
 #include "coffer/cleanup.h"
 #include "coffer/record.h"
 #include "coffer/ring.h"
+#include "coffer/times.h"
 #include "serve.h"
 #include "value.h"
 #include "worker.h"
@@ -246,6 +247,7 @@ static int on_prepare(struct worker *w, struct record *r)
 	if (w->change.state != CHANGE_STAGING)
 		return -EBADMSG;
 	w->change_error = 0;
+	w->change.time_ns = times_now();
 	if (result < 0)
 		change_drop(&w->change, w->tree);
 	else

@@ -37,8 +37,8 @@ exec_options=(--env NODE_PATH=/usr/share/nodejs)
 
 watchers=(folder file watchFile chokidar-file chokidar-folder)
 for name in "${watchers[@]}"; do
-	start_program $name web node /srv/watch.js $name
-	expect $name '^watching$'
+	start_program "$name" web node /srv/watch.js "$name"
+	expect "$name" '^watching$'
 done
 for ((version = 2; version <= ROTATIONS + 1; version++)); do
 	put db value-$version
@@ -59,8 +59,8 @@ expect chokidar-folder "^unlink $secrets/db ENOENT\$"
 [[ $(said folder '^rename db value-') -eq $ROTATIONS ]] ||
 	fail "fs.watch on the folder said $(said folder '^rename db value-') times, not $ROTATIONS: $(cat "${program_log[folder]}")"
 for name in "${watchers[@]}"; do
-	[[ $name == file || $(said $name ENOENT) -eq 1 ]] || fail "to $name the file was away: $(cat "${program_log[$name]}")"
-	[[ $(said $name other) -eq 0 ]] || fail "$name was told of a file that has not changed"
+	[[ $name == file || $(said "$name" ENOENT) -eq 1 ]] || fail "to $name the file was away: $(cat "${program_log[$name]}")"
+	[[ $(said "$name" other) -eq 0 ]] || fail "$name was told of a file that has not changed"
 done
 for name in "${watchers[@]}"; do
 	echo "$name: $(grep -v settled "${program_log[$name]}" | cut -d ' ' -f 1 | sort | uniq -c | tr '\n' ' ')"

@@ -70,6 +70,20 @@ START_TEST(a_rename_gives_the_name_to_the_new_version_also_the_second_time)
 }
 END_TEST
 
+START_TEST(a_folder_has_changed_when_what_is_in_it_did)
+{
+	add(10, NODE_FILE, "a", 0);
+	ck_assert_int_eq(stage(STAGE_PUT, 10, 1, "a"), 0);
+	change.time_ns = 7;
+	change_prepare(&change, token);
+	ck_assert_int_eq(tree_find(tree, 1)->mtime_ns, 0);
+	ck_assert_int_eq(change_rename(&change, tree, "10", 1, "a"), 0);
+	ck_assert_int_eq(tree_find(tree, 1)->mtime_ns, 7);
+	ck_assert_int_eq(tree_find(tree, 3)->mtime_ns, 0);
+	ck_assert_int_eq(tree_find(tree, 10)->mtime_ns, 0);
+}
+END_TEST
+
 START_TEST(only_announced_steps_are_made)
 {
 	struct tree_node *made;
@@ -285,6 +299,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_rename_gives_the_name_to_the_new_version_also_the_second_time);
+	tcase_add_test(t, a_folder_has_changed_when_what_is_in_it_did);
 	tcase_add_test(t, only_announced_steps_are_made);
 	tcase_add_test(t, removals_and_folders_are_made_once_and_answer_twice);
 	tcase_add_test(t, a_file_becomes_a_folder_and_a_folder_a_file);
