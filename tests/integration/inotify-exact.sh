@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What inotify tells a container of a rotation: exactly one IN_MOVED_TO on the folder for each, as for a rename over a
-# file, and nothing of how we make it. A watcher on the file itself sees it go. What comes and goes by put, rm, grant
-# and revoke, in the folder and in folders below it, counted exactly; who watches something else hears nothing.
+# file, and nothing of how we make it. A watcher on the file itself sees it go. What comes and goes by put, rm, grant,
+# revoke, rollback and expiry, in the folder and in folders below it, counted exactly; who watches something else hears
+# nothing.
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=rotation-lib.sh
 . "$here/rotation-lib.sh"
 
-ROTATIONS=${COFFER_ROTATIONS:-200}
+ROTATIONS=${COFFER_ROTATIONS:-$(rotations 200)}
 secrets=/run/secrets
 
 unsealed_broker
@@ -49,24 +50,29 @@ put sub/a second
 succeeds coffer revoke "$grant"
 put late first
 succeeds coffer grant late --container web
+succeeds coffer rollback db --to "$ROTATIONS"
+succeeds coffer put brief=@<(echo brief) --expires 2s
+succeeds coffer grant brief --container web
+await_line "$D/folder.events" "$secrets DELETE brief"
 succeeds coffer rm end
 for name in folder below neighbour; do
 	await_watcher $name
 done
 
-saw folder "$ROTATIONS" "$secrets MOVED_TO db"
-for line in 'DELETE other' 'CREATE|ISDIR sub' 'DELETE|ISDIR sub' 'MOVED_TO late' 'DELETE end'; do
+rotations=$((ROTATIONS + 1)) # and the rollback
+saw folder $rotations "$secrets MOVED_TO db"
+for line in 'DELETE other' 'CREATE|ISDIR sub' 'DELETE|ISDIR sub' 'MOVED_TO late' 'MOVED_TO brief' 'DELETE brief' 'DELETE end'; do
 	saw folder 1 "$secrets $line"
 done
 root_lines=("$secrets MOVED_TO db" "$secrets DELETE other" "$secrets CREATE|ISDIR sub" "$secrets DELETE|ISDIR sub"
-	"$secrets MOVED_TO late" "$secrets DELETE end")
+	"$secrets MOVED_TO late" "$secrets MOVED_TO brief" "$secrets DELETE brief" "$secrets DELETE end")
 saw_only folder "${root_lines[@]}"
 
 saw below $pairs "$secrets/app MOVED_TO cert"
 saw below $pairs "$secrets/app MOVED_TO key"
 saw below 1 "$secrets/app DELETE key"
 saw below 1 "$secrets/app MOVED_TO new"
-saw below "$ROTATIONS" "$secrets MOVED_TO db"
+saw below $rotations "$secrets MOVED_TO db"
 saw_only below "$secrets/app MOVED_TO cert" "$secrets/app MOVED_TO key" "$secrets/app DELETE key" \
 	"$secrets/app MOVED_TO new" "${root_lines[@]}"
 
@@ -81,7 +87,7 @@ watcher_saw_it_go() { # HOW
 gone="$secrets/db ATTRIB
 $secrets/db DELETE_SELF
 $secrets/db IGNORED"
-next=$((ROTATIONS + 2))
+next=$((ROTATIONS + 3))
 for ((version = next; version < next + 5; version++)); do
 	start_watcher file web "$secrets/db IGNORED" $secrets/db
 	rotate_to db $version

@@ -6,7 +6,7 @@
 # shellcheck source=rotation-lib.sh
 . "$here/rotation-lib.sh"
 
-ROTATIONS=${COFFER_ROTATIONS:-200}
+ROTATIONS=${COFFER_ROTATIONS:-$(rotations 200)}
 secrets=/run/secrets
 
 unsealed_broker
@@ -46,7 +46,6 @@ for ((version = 2; version <= ROTATIONS + 1; version++)); do
 	1)
 		rotate_to db $version
 		under_kill succeeds coffer put sub/flips=@<(echo "$version")
-		reads web $secrets/sub/flips $version
 		comings=$((comings + 1))
 		;;
 	2) rotate_to db $version ;;
@@ -54,7 +53,6 @@ for ((version = 2; version <= ROTATIONS + 1; version++)); do
 		rotate_to db $version
 		[[ $comings -gt $goings ]] || continue
 		under_kill succeeds coffer rm sub/flips
-		lacks web $secrets/sub/flips
 		goings=$((goings + 1))
 		;;
 	esac

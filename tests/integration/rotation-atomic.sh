@@ -7,7 +7,7 @@
 # shellcheck source=rotation-lib.sh
 . "$here/rotation-lib.sh"
 
-ROTATIONS=${COFFER_ROTATIONS:-320}
+ROTATIONS=${COFFER_ROTATIONS:-$(rotations 320)}
 WAYS=(plain mmap list path hold)
 containers=(web api)
 

@@ -7,6 +7,15 @@
 rotation_sizes=(0 1 4096 65536 17 1048576 4095 300000 1 131072 0 4097 32768 1048575 2 32769)
 letters=abcdefghijklmnopqrstuvwxyz
 
+# The sanitized build is slow, and for finding what a sanitizer finds, not for counting.
+rotations() { # COUNT
+	if grep -qi '^COFFER_SANITIZE:.*=ON$' "$COFFER_BUILD/CMakeCache.txt" 2>/dev/null; then
+		echo $(($1 / 8))
+	else
+		echo "$1"
+	fi
+}
+
 size_of_version() { # VERSION
 	echo "${rotation_sizes[$1 % ${#rotation_sizes[@]}]}"
 }

@@ -331,7 +331,7 @@ int main(int argc, char **argv)
 	if (!pass)
 		fail("usage: rotation-reader WAY FOLDER NAME STOP");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (nice(5) == -1) /* who rotates is to get on, too */
+	if (nice(10) == -1) /* who rotates is to get on, too */
 		fail_errno("nice");
 	r.folder = argv[2];
 	r.name = argv[3];
