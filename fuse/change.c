@@ -15,7 +15,7 @@ static void clear(struct change *c)
 	for (size_t i = 0; i < c->count; i++)
 		free(c->step[i].name);
 	free(c->step);
-	*c = (struct change){ 0 };
+	*c = (struct change){ .made = c->made };
 }
 
 /* Whether an earlier step takes the node's name away. */
@@ -137,6 +137,11 @@ uint64_t change_prepare(struct change *c, struct tree *t, const uint8_t token[16
 	memcpy(c->token, token, sizeof(c->token));
 	c->folder = id | TREE_ID_LIMIT;
 	c->state = CHANGE_PREPARED;
+	/* Of another change: nobody needs that any more. Of this one: a predecessor's. */
+	if (c->made && memcmp(c->made->token, token, sizeof(c->made->token)) != 0) {
+		memset(c->made->steps, 0, sizeof(c->made->steps));
+		memcpy(c->made->token, token, sizeof(c->made->token));
+	}
 	return follow(c, t);
 }
 
@@ -179,12 +184,41 @@ static int apply(const struct change_step *s, struct tree *t)
 	}
 }
 
+/* Its folder has changed with it: who polls looks at that. The kernel asks anew after each step. */
+static int hold(const struct change *c, const struct change_step *s, struct tree *t)
+{
+	struct tree_node *parent = tree_find(t, s->parent);
+	int r = apply(s, t);
+
+	if (r == 0 && parent && parent->mtime_ns < c->time_ns)
+		parent->mtime_ns = c->time_ns;
+	return r;
+}
+
+/* A step that arrived from the mount. */
+static int make(const struct change *c, const struct change_step *s, struct tree *t)
+{
+	size_t i = (size_t)(s - c->step);
+	int r = hold(c, s, t);
+
+	if (r == 0 && c->made)
+		__atomic_fetch_or(&c->made->steps[i / 8], (uint8_t)(1U << i % 8), __ATOMIC_RELEASE);
+	return r;
+}
+
+void change_remake(struct change *c, struct tree *t)
+{
+	for (size_t i = 0; c->state == CHANGE_PREPARED && c->made && i < c->count; i++)
+		if (c->made->steps[i / 8] & 1U << i % 8)
+			hold(c, &c->step[i], t);
+}
+
 int change_finish(struct change *c, struct tree *t)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < c->count; i++) {
-		int r = apply(&c->step[i], t);
+		int r = hold(c, &c->step[i], t);
 
 		if (r < 0 && result == 0)
 			result = r;
@@ -308,7 +342,7 @@ int change_rename(const struct change *c, struct tree *t, const char *staged, ui
 
 	if (!s || s->parent != parent || strcmp(s->name, name) != 0)
 		return -EROFS;
-	return apply(s, t);
+	return make(c, s, t);
 }
 
 int change_remove(const struct change *c, struct tree *t, uint32_t kind, uint64_t parent,
@@ -316,14 +350,14 @@ int change_remove(const struct change *c, struct tree *t, uint32_t kind, uint64_
 {
 	const struct change_step *s = step_of(c, kind, parent, name);
 
-	return s ? apply(s, t) : -EROFS;
+	return s ? make(c, s, t) : -EROFS;
 }
 
 int change_mkdir(const struct change *c, struct tree *t, uint64_t parent, const char *name,
                  struct tree_node **ret)
 {
 	const struct change_step *s = step_of(c, STAGE_MKDIR, parent, name);
-	int r = s ? apply(s, t) : -EROFS;
+	int r = s ? make(c, s, t) : -EROFS;
 
 	if (r == 0)
 		*ret = tree_find(t, s->node);

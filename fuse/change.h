@@ -35,6 +35,8 @@ struct change {
 	enum change_state state;
 	struct change_step *step;
 	size_t count, room;
+	int64_t time_ns;          /* when it was prepared: what its folders have changed at */
+	struct worker_made *made; /* borrowed, in memory that outlives us; or NULL */
 	uint8_t token[16];
 	uint64_t folder; /* id of the staging folder, from the token */
 	char folder_name[CHANGE_NAME_SIZE];
@@ -52,6 +54,9 @@ int change_add(struct change *c, struct tree *t, const struct wr_stage *stage, c
  * inside the container whose pass it is of (sets.h). Returns the newest generation of it, or 0.
  */
 uint64_t change_prepare(struct change *c, struct tree *t, const uint8_t token[16]);
+
+/* To a successor, before it answers anything: what its predecessor made of this change holds. */
+void change_remake(struct change *c, struct tree *t);
 
 /*
  * Every announced step holds now, made by the attacher or here. 0, or the first step's -errno that

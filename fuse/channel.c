@@ -13,6 +13,7 @@
 #include "coffer/cleanup.h"
 #include "coffer/record.h"
 #include "coffer/ring.h"
+#include "coffer/times.h"
 #include "serve.h"
 #include "value.h"
 #include "versions.h"
@@ -113,6 +114,7 @@ static int map_shared(struct worker *w, int fd)
 		return -errno;
 	w->shared = shared;
 	w->shared_size = size;
+	w->change.made = &shared->made;
 	if (shared->magic != WORKER_SHARED_MAGIC || shared->layout != WORKER_SHARED_LAYOUT)
 		return -EBADMSG;
 	w->audit.ring = ring_attach(shared->ring);
@@ -218,6 +220,7 @@ static int on_mount(struct worker *w, struct record *r)
 			device_refuse(w->device);
 		} else if (mount->resume) {
 			tree_inherit(w->tree);
+			change_remake(&w->change, w->tree);
 			device_resume(w->device);
 		} else {
 			tree_forget_all(w->tree);
@@ -262,6 +265,7 @@ static int on_prepare(struct worker *w, struct record *r)
 	if (w->change.state != CHANGE_STAGING)
 		return -EBADMSG;
 	w->change_error = 0;
+	w->change.time_ns = times_now();
 	if (result < 0)
 		change_drop(&w->change, w->tree);
 	else

@@ -120,6 +120,7 @@ static void carry_requests(struct worker_shared *to, const struct worker_shared 
 	to->init_len = from->init_len;
 	memcpy(to->recv, from->recv, sizeof(to->recv));
 	to->recv_len = from->recv_len;
+	to->made = from->made;
 }
 
 int shared_renew(struct container *c, struct err *e)

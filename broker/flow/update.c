@@ -405,6 +405,16 @@ static void lose_name(struct node *n)
 	n->lost_ns = times_boottime();
 }
 
+/* As the worker has it since the change was prepared, or a moment later: for its successor. */
+static void touch_parent(struct container *c, const struct node *n)
+{
+	char parent_path[NAME_LEN_MAX + 1];
+	struct node *parent = tree_by_path(&c->tree, tree_parent_path(n->path, parent_path));
+
+	if (parent)
+		parent->mtime_ns = times_now();
+}
+
 void update_commit(struct container *c)
 {
 	struct update *update = c->update;
@@ -416,6 +426,7 @@ void update_commit(struct container *c)
 
 		if (!n)
 			continue;
+		touch_parent(c, n);
 		switch (update->step[i].kind) {
 		case STAGE_PUT:
 			old = tree_by_path(&c->tree, n->path);

@@ -295,6 +295,18 @@ struct worker_passes {
 };
 
 /*
+ * Which steps of a prepared change were made through the mount, in the order in which they were
+ * staged: what the kernel shows is the new state there, and a successor that is told the change
+ * again has to answer look-ups so. Else who repeats the rename would find the old inode under the
+ * name, and watchers would hear of it twice. A step is marked before it is answered, and what is
+ * not answered yet is in hand.
+ */
+struct worker_made {
+	uint8_t token[16]; /* of the change */
+	uint8_t steps[WORKER_NODES_MAX / 8];
+};
+
+/*
  * Memory shared by broker and worker (a memfd sealed against resize), from the first day: what a
  * successor needs to go on. recv_len != 0 says: the request in recv is in hand and has not been
  * answered.
@@ -305,12 +317,14 @@ struct worker_shared {
 	uint32_t init_len;
 	uint8_t init[WORKER_INIT_MAX]; /* the raw FUSE_INIT of this superblock */
 	uint32_t recv_len;
+	struct worker_made made;
 	uint8_t recv[WORKER_RECV_MAX] __attribute__((aligned(4096)));
 	uint8_t ring[] __attribute__((aligned(4096))); /* ring_size() bytes, then the passes */
 };
 _Static_assert(offsetof(struct worker_shared, init_len) == 12 &&
                        offsetof(struct worker_shared, init) == 16 &&
                        offsetof(struct worker_shared, recv_len) == 272 &&
+                       offsetof(struct worker_shared, made) == 276 &&
                        offsetof(struct worker_shared, recv) == 4096 &&
                        offsetof(struct worker_shared, ring) == 69632,
                "the places of every version");

@@ -70,6 +70,20 @@ START_TEST(a_rename_gives_the_name_to_the_new_version_also_the_second_time)
 }
 END_TEST
 
+START_TEST(a_folder_has_changed_when_what_is_in_it_did)
+{
+	add(10, NODE_FILE, "a", 0);
+	ck_assert_int_eq(stage(STAGE_PUT, 10, 1, "a"), 0);
+	change.time_ns = 7;
+	change_prepare(&change, tree, token);
+	ck_assert_int_eq(tree_find(tree, 1)->mtime_ns, 0);
+	ck_assert_int_eq(change_rename(&change, tree, "10", 1, "a"), 0);
+	ck_assert_int_eq(tree_find(tree, 1)->mtime_ns, 7);
+	ck_assert_int_eq(tree_find(tree, 3)->mtime_ns, 0);
+	ck_assert_int_eq(tree_find(tree, 10)->mtime_ns, 0);
+}
+END_TEST
+
 START_TEST(only_announced_steps_are_made)
 {
 	struct tree_node *made;
@@ -165,6 +179,49 @@ START_TEST(finish_makes_every_step_that_was_not_seen)
 }
 END_TEST
 
+/* A new tree, told the same as the one before. */
+static void succeed(struct worker_made *made)
+{
+	tear_down();
+	set_up();
+	change.made = made;
+	add(10, NODE_FILE, "a", 0);
+	add(11, NODE_FILE, "b", 0);
+	ck_assert_int_eq(stage(STAGE_PUT, 10, 1, "a"), 0);
+	ck_assert_int_eq(stage(STAGE_PUT, 11, 1, "b"), 0);
+	ck_assert_int_eq(stage(STAGE_UNLINK, 4, 3, "x"), 0);
+}
+
+START_TEST(what_a_predecessor_made_of_a_change_holds_for_its_successor)
+{
+	static const uint8_t other[16] = { 1 };
+	struct worker_made made = { 0 };
+
+	succeed(&made);
+	change_prepare(&change, tree, token);
+	ck_assert_int_eq(change_rename(&change, tree, "10", 1, "a"), 0);
+	ck_assert_int_eq(change_remove(&change, tree, STAGE_UNLINK, 3, "x"), 0);
+
+	succeed(&made);
+	change_prepare(&change, tree, token);
+	ck_assert_uint_eq(tree_walk(tree, "a")->id, 2);
+	change_remake(&change, tree);
+	ck_assert_uint_eq(tree_walk(tree, "a")->id, 10);
+	ck_assert_ptr_null(tree_walk(tree, "b"));
+	ck_assert_ptr_null(tree_walk(tree, "d/x"));
+	ck_assert_int_eq(change_rename(&change, tree, "11", 1, "b"), 0);
+	ck_assert_int_eq(change_finish(&change, tree), 0);
+	ck_assert_ptr_eq(change.made, &made);
+
+	/* Another change: nothing of it has been made. */
+	succeed(&made);
+	change_prepare(&change, tree, other);
+	change_remake(&change, tree);
+	ck_assert_uint_eq(tree_walk(tree, "a")->id, 2);
+	ck_assert_ptr_nonnull(tree_walk(tree, "d/x"));
+}
+END_TEST
+
 START_TEST(a_dropped_change_leaves_the_tree_and_releases_what_was_to_come)
 {
 	add(10, NODE_FILE, "a", 0);
@@ -242,10 +299,12 @@ int main(void)
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_rename_gives_the_name_to_the_new_version_also_the_second_time);
+	tcase_add_test(t, a_folder_has_changed_when_what_is_in_it_did);
 	tcase_add_test(t, only_announced_steps_are_made);
 	tcase_add_test(t, removals_and_folders_are_made_once_and_answer_twice);
 	tcase_add_test(t, a_file_becomes_a_folder_and_a_folder_a_file);
 	tcase_add_test(t, finish_makes_every_step_that_was_not_seen);
+	tcase_add_test(t, what_a_predecessor_made_of_a_change_holds_for_its_successor);
 	tcase_add_test(t, a_dropped_change_leaves_the_tree_and_releases_what_was_to_come);
 	tcase_add_test(t, steps_that_cannot_be_are_refused);
 	tcase_add_test(t, only_what_the_attacher_needs_is_announced);
