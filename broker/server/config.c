@@ -104,30 +104,39 @@ static int set_path(char **slot, const char *value, struct err *e)
 	return config_set(slot, path) < 0 ? err_set(e, -ENOMEM, "out of memory") : 0;
 }
 
-/*
- * A cofferd in a build tree starts the cofferfs of that tree, an installed one the installed: the
- * broker and its workers must be of one version.
- */
-static int find_worker(struct config *c, struct err *e)
+/* The first of `beside` (NULL-terminated) that there is, from cofferd's own folder, else `installed`. */
+static int find_program(char **slot, const char *const *beside, const char *installed,
+                        struct err *e)
 {
-	static const char *const beside[] = { "cofferfs", "../fuse/cofferfs" };
 	char self[PATH_MAX], path[PATH_MAX + 32];
-	ssize_t len;
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (c->worker_path)
-		return 0;
-	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (len < 0)
 		return err_errno(e, -errno, "cannot tell where cofferd lies");
 	self[len] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
+	for (; *beside; beside++) {
 		int dir_len = (int)(strrchr(self, '/') - self);
 
-		snprintf(path, sizeof(path), "%.*s/%s", dir_len, self, beside[i]);
+		snprintf(path, sizeof(path), "%.*s/%s", dir_len, self, *beside);
 		if (access(path, X_OK) == 0)
-			return config_set(&c->worker_path, path);
+			return config_set(slot, path);
 	}
-	return config_set(&c->worker_path, COFFER_LIBEXEC "/cofferfs");
+	return config_set(slot, installed);
+}
+
+/*
+ * A cofferd in a build tree starts the programs of that tree, an installed one the installed: the
+ * broker and its workers must be of one version.
+ */
+static int find_programs(struct config *c, struct err *e)
+{
+	static const char *const worker[] = { "cofferfs", "../fuse/cofferfs", NULL };
+	static const char *const enter[] = { "coffer-enter", NULL };
+	int r = 0;
+
+	if (!c->worker_path)
+		r = find_program(&c->worker_path, worker, COFFER_LIBEXEC "/cofferfs", e);
+	return r < 0 ? r : find_program(&c->enter_path, enter, COFFER_LIBEXEC "/coffer-enter", e);
 }
 
 static int find_worker_user(struct config *c, struct err *e)
@@ -237,7 +246,7 @@ static int fill(struct config *c, const struct command_line *line, struct err *e
 	if (r == 0)
 		r = find_credential(c);
 	if (r == 0)
-		r = find_worker(c, e);
+		r = find_programs(c, e);
 	if (r == -ENOMEM)
 		return err_set(e, r, "out of memory");
 	return r < 0 ? r : find_worker_user(c, e);
@@ -274,6 +283,7 @@ void config_free(struct config *c)
 	free(c->keyfile);
 	free(c->mount_folder);
 	free(c->worker_path);
+	free(c->enter_path);
 	free(c->worker_user);
 	free(c->operator_group);
 	for (size_t i = 0; i < CONFIG_ROOTS_MAX; i++)
