@@ -8,8 +8,8 @@
  * and never blocks on one.
  *
  * What every process here promises: not dumpable, no descriptors but its own (0 to 2 are /dev/null,
- * a worker may keep standard error), no exec of anything but the worker and, for a reaction, of
- * coffer-enter from sealed memory. Attachers leave nothing behind when killed: what they build is
+ * a worker may keep standard error), no exec of anything but the worker and, to come into a
+ * container's pid namespace, of coffer-enter from sealed memory. Attachers leave nothing behind when killed: what they build is
  * held by their descriptors until the last step.
  */
 #pragma once

@@ -18,10 +18,12 @@
 
 #include "attach/proc.h"
 #include "attach/react.h"
+#include "attach/sealed.h"
 #include "coffer/cleanup.h"
 #include "coffer/io.h"
 #include "coffer/kern.h"
 
+#define GIVEN (ENTER_SELF_FD - ENTER_REPORT_FD) /* descriptors beside its own */
 #define ATTR_MAX 4096
 #define LIMITS_MAX 8192 /* 17 lines of 80 bytes */
 #define SHOWN_LABEL 100
@@ -244,46 +246,23 @@ static int join_cgroups(const struct entry *n)
 	return 0;
 }
 
-/* Every descriptor at its number: first all out of the way, each may be where another has to go. */
-static int arrange(const struct entry *n)
-{
-	int high[ENTER_FDS];
-
-	for (int i = ENTER_REPORT_FD; i < ENTER_FDS; i++) {
-		high[i] = n->fds[i] < 0 ? -1 : fcntl(n->fds[i], F_DUPFD_CLOEXEC, ENTER_FDS);
-		if (n->fds[i] >= 0 && high[i] < 0)
-			return -errno;
-	}
-	for (int i = ENTER_REPORT_FD; i < ENTER_FDS; i++) {
-		if (high[i] < 0)
-			close(i);
-		else if (dup3(high[i], i, i == ENTER_SELF_FD ? O_CLOEXEC : 0) < 0)
-			return -errno;
-	}
-	if (fcntl(ENTER_PLAN_FD, F_SETFL, 0) < 0)
-		return -errno;
-	return kern_close_range(ENTER_FDS, ~0U, 0);
-}
-
 /* The child: joins the container's cgroups, where its namespaces are not yet concerned. */
 static void go_in(const struct entry *n)
 {
 	static char name[] = "coffer-enter";
-	char *const argv[] = { name, NULL }, *const environment[] = { NULL };
-	struct enter_report report = { .stage = ENTER_PLAN };
+	char *const argv[] = { name, NULL };
+	struct enter_report report = { .stage = ENTER_CGROUP };
 	int report_fd = n->fds[ENTER_REPORT_FD];
 
 	take_limits(n);
 	report.error = join_cgroups(n);
-	if (report.error < 0)
-		report.stage = ENTER_CGROUP;
 	if (report.error == 0) {
-		report.error = arrange(n);
+		if (fcntl(n->fds[ENTER_PLAN_FD], F_SETFL, 0) < 0 ||
+		    sealed_arrange(n->fds[ENTER_SELF_FD], n->fds + ENTER_REPORT_FD, GIVEN) < 0)
+			_exit(1);
+		report.stage = ENTER_PLAN;
+		report.error = sealed_exec(GIVEN, argv);
 		report_fd = ENTER_REPORT_FD;
-	}
-	if (report.error == 0) {
-		execveat(ENTER_SELF_FD, "", argv, environment, AT_EMPTY_PATH);
-		report.error = -errno;
 	}
 	(void)io_write_all(report_fd, &report, sizeof(report));
 	_exit(1);

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
+#include "coffer/kern.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10U /* 6.3; before that, all can be executed */
 #endif
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define FIRST_FD 3
 #define PROGRAM_MAX (64 * 1024 * 1024)
 
 static int make_memory(void)
@@ -60,4 +62,38 @@ int sealed_program(const char *path, struct err *e)
 	if (r < 0)
 		return err_errno(e, r, "cannot keep a copy of %s in memory", path);
 	return TAKE_FD(memory);
+}
+
+/* First all out of the way: each may be where another has to go. */
+int sealed_arrange(int program, const int *fds, size_t count)
+{
+	int high[SEALED_FDS_MAX];
+	int end = FIRST_FD + (int)count + 1;
+
+	if (count >= SEALED_FDS_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i <= count; i++) {
+		int fd = i < count ? fds[i] : program;
+
+		high[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, end);
+		if (fd >= 0 && high[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i <= count; i++) {
+		int to = FIRST_FD + (int)i;
+
+		if (high[i] < 0)
+			close(to);
+		else if (dup3(high[i], to, i == count ? O_CLOEXEC : 0) < 0)
+			return -errno;
+	}
+	return kern_close_range((unsigned int)end, ~0U, 0);
+}
+
+int sealed_exec(size_t count, char *const argv[])
+{
+	char *const environment[] = { NULL };
+
+	execveat(FIRST_FD + (int)count, "", argv, environment, AT_EMPTY_PATH);
+	return -errno;
 }

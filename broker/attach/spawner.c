@@ -184,7 +184,7 @@ static int loop(const struct spawner_state *s, int signals)
 	return r;
 }
 
-/* Everything else works without it. */
+/* A broker without it is of little use, but serves what is mounted. */
 static void hold_enter(struct attach_config *config)
 {
 	struct err why = { "" };
@@ -198,8 +198,7 @@ static void hold_enter(struct attach_config *config)
 	}
 	config->enter_fd = TAKE_FD(copy);
 	if (config->enter_fd < 0)
-		log_warn("no program can be run in a container (grants with --on-rotate exec:): %s",
-		         why.text);
+		log_warn("nothing can be mounted: %s", why.text);
 }
 
 /* Returns the descriptor that tells of children, or -errno. */

@@ -2,10 +2,11 @@
 /*
  * enter.h - what an attacher and coffer-enter agree on.
  *
- * coffer-enter is the program that goes into a container for a reaction and becomes the program
- * there. From when it is inside until then its /proc/PID/exe can be named in the container (as the
- * interpreter of a script, by whoever may trace), so it must not be a file of the host: the spawner
- * keeps a copy of it in sealed memory, and attachers run that copy.
+ * coffer-enter is the program of every process of ours that comes into a container's pid namespace:
+ * the one that makes a FUSE superblock there, and the one that becomes a program for a reaction. Its
+ * /proc/PID/exe can be named in the container (as the interpreter of a script, by whoever may
+ * trace), and be held until it can be written to; so it must not be a file of the host. The spawner
+ * keeps a copy of it in sealed memory, and attachers run that.
  *
  *	attacher ─ fork ─► child ─ exec ─► coffer-enter        joins the namespaces, becomes the user,
  *	    │                                   │              gives up everything
@@ -14,6 +15,10 @@
  *
  * It is given everything by descriptor number, and its plan through a pipe. It opens one path, the
  * container's /dev/null, when it has no more rights than the container's user.
+ *
+ *	attacher ─ fork ─► child ─ exec ─► coffer-enter create    joins the pid namespace, installs
+ *	    └─ waits for it                     │                 its filter
+ *	                                        └─ clone ─► makes the superblock, ends
  */
 #pragma once
 
@@ -71,4 +76,20 @@ struct enter_report {
 	uint32_t stage;
 	int32_t error; /* negative errno */
 	int32_t pid;
+};
+
+/* Of `coffer-enter create`. */
+enum enter_create_fd {
+	ENTER_CREATE_PID_NS_FD = 3,
+	ENTER_CREATE_FS_FD,      /* of fsopen, configured */
+	ENTER_CREATE_OUTCOME_FD, /* memory for struct enter_outcome */
+	/* FUSE's option names it by number, and kernels look it up when the option is set or when
+	 * the superblock is made: it has this number in the attacher too. */
+	ENTER_CREATE_FUSE_FD = 16,
+	ENTER_CREATE_SELF_FD,
+};
+
+/* Written to where no system call is left to write. `created` may be anybody's word. */
+struct enter_outcome {
+	int entered, created; /* negative errno; 0 done */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * coffer-enter: goes into a container and becomes a program there (enter.h). It is of no use to
- * anybody who starts it otherwise: without its descriptors it ends at once.
+ * coffer-enter: goes into a container (enter.h). It is of no use to anybody who starts it otherwise:
+ * without its descriptors it ends at once.
  *
  * Rights are given up while it is still outside the container's pid namespace, where nobody inside
  * sees it: what appears there is a process of the container's user, without capabilities.
@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
+#include "enter/create.h"
 #include "enter/filter.h"
 
 #ifndef CLONE_NEWTIME
@@ -226,7 +227,7 @@ static void check(enum enter_stage stage, int result)
 		fail(stage, result);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct plan plan = { 0 };
 	pid_t pid;
@@ -234,6 +235,8 @@ int main(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return EXIT_UNUSED;
+	if (argc == 2 && strcmp(argv[1], "create") == 0)
+		return create_main();
 	prctl(PR_SET_NAME, "coffer-enter");
 	check(ENTER_PLAN, read_plan(&plan));
 	check(ENTER_JOIN, join(&plan.fixed));

@@ -104,39 +104,47 @@ static int set_path(char **slot, const char *value, struct err *e)
 	return config_set(slot, path) < 0 ? err_set(e, -ENOMEM, "out of memory") : 0;
 }
 
-/* The first of `beside` (NULL-terminated) that there is, from cofferd's own folder, else `installed`. */
-static int find_program(char **slot, const char *const *beside, const char *installed,
-                        struct err *e)
+/* 1: it is there, `name` beside the program `of`, and set. */
+static int find_beside(char **slot, const char *of, const char *name)
 {
-	char self[PATH_MAX], path[PATH_MAX + 32];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *end = strrchr(of, '/');
+	char path[PATH_MAX];
+	int len = snprintf(path, sizeof(path), "%.*s/%s", end ? (int)(end - of) : 0, of, name);
 
-	if (len < 0)
-		return err_errno(e, -errno, "cannot tell where cofferd lies");
-	self[len] = '\0';
-	for (; *beside; beside++) {
-		int dir_len = (int)(strrchr(self, '/') - self);
-
-		snprintf(path, sizeof(path), "%.*s/%s", dir_len, self, *beside);
-		if (access(path, X_OK) == 0)
-			return config_set(slot, path);
-	}
-	return config_set(slot, installed);
+	if (!end || len < 0 || (size_t)len >= sizeof(path) || access(path, X_OK) < 0)
+		return 0;
+	return config_set(slot, path) < 0 ? -ENOMEM : 1;
 }
 
 /*
  * A cofferd in a build tree starts the programs of that tree, an installed one the installed: the
- * broker and its workers must be of one version.
+ * broker and its workers must be of one version. coffer-enter lies beside one of the two.
  */
 static int find_programs(struct config *c, struct err *e)
 {
-	static const char *const worker[] = { "cofferfs", "../fuse/cofferfs", NULL };
-	static const char *const enter[] = { "coffer-enter", NULL };
-	int r = 0;
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int r = c->worker_path ? 1 : 0;
 
-	if (!c->worker_path)
-		r = find_program(&c->worker_path, worker, COFFER_LIBEXEC "/cofferfs", e);
-	return r < 0 ? r : find_program(&c->enter_path, enter, COFFER_LIBEXEC "/coffer-enter", e);
+	if (len < 0)
+		return err_errno(e, -errno, "cannot tell where cofferd lies");
+	self[len] = '\0';
+	if (r == 0)
+		r = find_beside(&c->worker_path, self, "cofferfs");
+	if (r == 0)
+		r = find_beside(&c->worker_path, self, "../fuse/cofferfs");
+	if (r == 0)
+		r = config_set(&c->worker_path, COFFER_LIBEXEC "/cofferfs");
+	if (r < 0)
+		return r;
+	r = find_beside(&c->enter_path, self, "coffer-enter");
+	if (r == 0)
+		r = find_beside(&c->enter_path, c->worker_path, "coffer-enter");
+	if (r == 0)
+		r = find_beside(&c->enter_path, c->worker_path, "../broker/coffer-enter");
+	if (r == 0)
+		r = config_set(&c->enter_path, COFFER_LIBEXEC "/coffer-enter");
+	return r < 0 ? r : 0;
 }
 
 static int find_worker_user(struct config *c, struct err *e)
