@@ -212,6 +212,8 @@ int kern_cgroup_procs_of(pid_t pid, int fds[KERN_HIERARCHIES_MAX], size_t *ret_c
 
 	if (r == 0)
 		r = read_lines(pid, &text, e);
+	if (!own || !text)
+		return r;
 	for (char *line = text, *end; r == 0 && *line; line = end + 1) {
 		end = strchr(line, '\n');
 		if (end)
@@ -244,7 +246,7 @@ int kern_cgroup_of(pid_t pid, struct kern_cgroup *ret, struct err *e)
 	struct stat st;
 	int r = read_lines(pid, &text, e);
 
-	if (r < 0)
+	if (!text)
 		return r;
 	r = parse_lines(text, &lines);
 	if (r < 0)

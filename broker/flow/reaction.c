@@ -205,7 +205,7 @@ static void on_reacted(void *arg, struct operation_news *news)
 	struct container *c = arg;
 	struct reaction *r = running(c);
 
-	if (news->event == OPERATION_SLOW) /* told again when it is gone */
+	if (!r || news->event == OPERATION_SLOW) /* told again when it is gone */
 		return;
 	c->reacting = NULL;
 	if (news->event == OPERATION_FAILED) {
