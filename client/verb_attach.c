@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client.h"
 #include "coffer/cleanup.h"
@@ -94,6 +95,30 @@ static int add_attachment(struct table *table, const json_t *attachment)
 	return 0;
 }
 
+/* Behind the table: what grants wanted done in the container and was not. */
+static void print_reactions(const json_t *attachment)
+{
+	json_t *reaction = NULL;
+	size_t i = 0;
+
+	json_array_foreach (json_object_get(attachment, "reactions"), i, reaction) {
+		const char *result = field_text(reaction, "result");
+
+		if (!result[0] || strcmp(result, "ok") == 0)
+			continue;
+		output_text(stdout, field_text(attachment, "container"));
+		fputs(": ", stdout);
+		output_text(stdout, field_text(reaction, "on_rotate"));
+		fputs(" of grant ", stdout);
+		output_text(stdout, field_text(reaction, "grant"));
+		fputs(" failed at ", stdout);
+		output_text(stdout, field_text(reaction, "last"));
+		fputs(": ", stdout);
+		output_text(stdout, result);
+		putchar('\n');
+	}
+}
+
 int verb_ps(struct client *c, const struct options *o, struct err *e)
 {
 	SCOPED(table_free_ptr) struct table *table = table_new(ps_headings);
@@ -115,5 +140,7 @@ int verb_ps(struct client *c, const struct options *o, struct err *e)
 	if (r < 0)
 		return err_errno(e, r, "cannot list");
 	table_print(table, stdout, c->tty);
+	json_array_foreach (json_object_get(reply, "attachments"), i, attachment)
+		print_reactions(attachment);
 	return 0;
 }

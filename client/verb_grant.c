@@ -10,8 +10,9 @@
 #include "fields.h"
 #include "output.h"
 
-static const char *const grant_headings[] = { "ID",  "NAME", "CONDITIONS", "PATH",    "MODE",
-	                                      "UID", "GID",  "ALLOWS",     "CREATED", NULL };
+static const char *const grant_headings[] = { "ID",      "NAME",      "CONDITIONS", "PATH",
+	                                      "MODE",    "UID",       "GID",        "ALLOWS",
+	                                      "CREATED", "ON-ROTATE", NULL };
 
 /* Conditions that are one text each: option and field share their name. */
 static const char *const text_conditions[] = { "runtime", "container", "image", "unit" };
@@ -76,6 +77,8 @@ static int take_request(const struct options *o, json_t *parameters, struct err 
 		r = set_text(grant, "path", options_text(o, "as", 0), e);
 	if (r == 0)
 		r = take_owner(o, grant, e);
+	if (r == 0)
+		r = set_text(grant, "on_rotate", options_text(o, "on-rotate", 0), e);
 	for (size_t i = 0; i < ARRAY_LEN(leaves) && r == 0; i++)
 		r = set_true(grant, leaves[i].field, options_has(o, leaves[i].option), e);
 	return r;
@@ -169,7 +172,8 @@ static int add_grant(struct table *table, const json_t *grant)
 		                field_number(grant, "uid", uid),
 		                field_number(grant, "gid", gid),
 		                leaves_text(grant, allows, sizeof(allows)),
-		                field_text(grant, "created") };
+		                field_text(grant, "created"),
+		                field_text(grant, "on_rotate") };
 
 	return conditions ? table_add(table, cells) : -ENOMEM;
 }

@@ -71,6 +71,7 @@ static const struct option_row grant_options[] = {
 	{ "mode", "M", false, "octal permissions, such as 0440" },
 	{ "uid", "U", false, "owner, as seen inside" },
 	{ "gid", "G", false, "group, as seen inside" },
+	{ "on-rotate", "WHAT", false, "root only: signal:HUP, or exec:/PATH ARGUMENT..." },
 	{ "allow-tag", NULL, false, "a tag is enough, though it can be moved" },
 	{ "allow-weak", NULL, false, "also containers in the host's pid namespace" },
 	{ "allow-unverified", NULL, false, "also containers whose state is in a user's hands" },

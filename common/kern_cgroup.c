@@ -148,16 +148,11 @@ static const char *choose_line(const struct cgroup_lines *lines, const char **re
 	return lines->named_systemd;
 }
 
-int kern_cgroup_of(pid_t pid, struct kern_cgroup *ret, struct err *e)
+static int read_lines(pid_t pid, char **ret, struct err *e)
 {
 	SCOPED(free_ptr) char *text = NULL;
-	SCOPED_FD int root = -1;
-	SCOPED_FD int fd = -1;
-	struct cgroup_lines lines = { 0 };
-	const char *path, *controllers;
-	char file[32], shown[SHOWN_PATH_MAX];
-	struct stat st;
-	size_t len;
+	char file[32];
+	size_t len = 0;
 	int r;
 
 	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
@@ -166,13 +161,99 @@ int kern_cgroup_of(pid_t pid, struct kern_cgroup *ret, struct err *e)
 		return err_set(e, -ESRCH, "there is no process %d", pid);
 	if (r == 0 && strlen(text) != len)
 		r = -EBADMSG;
-	if (r == 0)
-		r = parse_lines(text, &lines);
 	if (r < 0)
 		return err_errno(e, r, "cannot read %s", file);
+	*ret = TAKE_PTR(text);
+	return 0;
+}
+
+/* One line, without its newline, to an open cgroup.procs. The line is taken apart. */
+static int open_procs(char *line)
+{
+	char *controllers = strchr(line, ':');
+	char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+	SCOPED_FD int root = -1;
+	SCOPED_FD int cgroup = -1;
+	int fd;
+
+	if (!path || path[1] != '/')
+		return -EBADMSG;
+	*controllers++ = '\0';
+	*path++ = '\0';
+	root = strcmp(line, "0") == 0 ? open_unified() : open_v1(controllers);
+	if (root < 0)
+		return root;
+	cgroup = open_beneath(root, path);
+	if (cgroup < 0)
+		return cgroup;
+	fd = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Whether `text` has this very line. */
+static bool has_line(const char *text, const char *line)
+{
+	size_t len = strlen(line);
+
+	for (const char *at = text; at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (strncmp(at, line, len) == 0 && at[len] == '\n')
+			return true;
+	}
+	return false;
+}
+
+int kern_cgroup_procs_of(pid_t pid, int fds[KERN_HIERARCHIES_MAX], size_t *ret_count, struct err *e)
+{
+	SCOPED(free_ptr) char *own = NULL;
+	SCOPED(free_ptr) char *text = NULL;
+	size_t count = 0;
+	int r = read_lines(getpid(), &own, e);
+
+	if (r == 0)
+		r = read_lines(pid, &text, e);
+	if (!own || !text)
+		return r;
+	for (char *line = text, *end; r == 0 && *line; line = end + 1) {
+		end = strchr(line, '\n');
+		if (end)
+			*end = '\0';
+		if (end && has_line(own, line))
+			continue;
+		fds[count] = end && count < KERN_HIERARCHIES_MAX - 1 ? open_procs(line) : -EBADMSG;
+		if (fds[count] < 0)
+			r = err_errno(e, fds[count], "cannot open a cgroup of process %d", pid);
+		else
+			count++;
+	}
+	if (r < 0) {
+		while (count > 0)
+			fd_close(fds[--count]);
+		return r;
+	}
+	*ret_count = count;
+	return 0;
+}
+
+int kern_cgroup_of(pid_t pid, struct kern_cgroup *ret, struct err *e)
+{
+	SCOPED(free_ptr) char *text = NULL;
+	SCOPED_FD int root = -1;
+	SCOPED_FD int fd = -1;
+	struct cgroup_lines lines = { 0 };
+	const char *path, *controllers;
+	char shown[SHOWN_PATH_MAX];
+	struct stat st;
+	int r = read_lines(pid, &text, e);
+
+	if (!text)
+		return r;
+	r = parse_lines(text, &lines);
+	if (r < 0)
+		return err_errno(e, r, "cannot read the cgroups of process %d", pid);
 	path = choose_line(&lines, &controllers);
 	if (!path || strlen(path) >= sizeof(ret->path))
-		return err_set(e, -EBADMSG, "%s names no cgroup that can be used", file);
+		return err_set(e, -EBADMSG, "process %d names no cgroup that can be used", pid);
 
 	name_escape(path, strlen(path), shown, sizeof(shown));
 	root = controllers ? open_v1(controllers) : open_unified();

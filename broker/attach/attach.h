@@ -8,8 +8,9 @@
  * and never blocks on one.
  *
  * What every process here promises: not dumpable, no descriptors but its own (0 to 2 are /dev/null,
- * a worker may keep standard error), no exec of anything but the worker. Attachers leave nothing
- * behind when killed: what they build is held by their descriptors until the last step.
+ * a worker may keep standard error), no exec of anything but the worker and, to come into a
+ * container's pid namespace, of coffer-enter from sealed memory. Attachers leave nothing behind when killed: what they build is
+ * held by their descriptors until the last step.
  */
 #pragma once
 
@@ -24,6 +25,8 @@ struct attach_config {
 		*runc_roots[ATTACH_ROOTS_MAX + 1]; /* folders with ID/state.json, NULL-terminated */
 	const char *mount_folder; /* /run/secrets: where a container's own mounts are looked for */
 	const char *worker_path;  /* cofferfs */
+	const char *enter_path;   /* coffer-enter */
+	int enter_fd;             /* the spawner sets it: a sealed copy of that, or -1 */
 	uid_t worker_uid;         /* not 0 */
 	gid_t worker_gid;
 	bool worker_quiet; /* workers get /dev/null as standard error; else they keep ours */

@@ -25,6 +25,7 @@ static const struct operation_row {
 	{ AR_UNMOUNT, 4, sizeof(struct ar_mount), unmount_run },
 	{ AR_CHECK, 4, sizeof(struct ar_mount), check_run },
 	{ AR_CHANGE, 2, sizeof(struct ar_change), change_run },
+	{ AR_REACT, 4, sizeof(struct ar_react), react_run },
 };
 
 void attacher_failed(int sock, uint64_t serial, int error, const char *why)

@@ -36,3 +36,4 @@ int folder_run(struct operation_call *call, struct err *e);
 int unmount_run(struct operation_call *call, struct err *e);
 int check_run(struct operation_call *call, struct err *e);
 int change_run(struct operation_call *call, struct err *e);
+int react_run(struct operation_call *call, struct err *e);

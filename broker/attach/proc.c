@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,58 @@ int proc_parse_nspid(const char *status, pid_t *ret_last)
 		return -EBADMSG;
 	*ret_last = (pid_t)pid;
 	return count;
+}
+
+int proc_parse_mask(const char *status, const char *key, uint64_t *ret)
+{
+	char line[32];
+	const char *at;
+	char *end;
+	unsigned long long mask;
+
+	snprintf(line, sizeof(line), "\n%s:\t", key);
+	at = strstr(status, line);
+	if (!at || !isxdigit((unsigned char)at[strlen(line)]))
+		return -EBADMSG;
+	errno = 0;
+	mask = strtoull(at + strlen(line), &end, 16);
+	if (errno || *end != '\n')
+		return -EBADMSG;
+	*ret = mask;
+	return 0;
+}
+
+/* "%-25s %-20s %-20s …": the name, which has blanks in it, then soft and hard limit. */
+#define LIMIT_SOFT_AT 26
+#define LIMIT_HARD_AT 47
+
+static int limit(const char *line, size_t at, rlim_t *ret)
+{
+	static const char none[] = "unlimited ";
+	const char *text = line + at;
+	uint64_t value = 0;
+
+	if (strnlen(line, LIMIT_HARD_AT + sizeof(none)) <= at || text[-1] != ' ')
+		return -EBADMSG;
+	if (strncmp(text, none, strlen(none)) == 0) {
+		*ret = RLIM_INFINITY;
+		return 0;
+	}
+	if (number(&text, UINT64_MAX - 9, &value) < 0 || *text != ' ')
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+int proc_parse_limits(const char *text, struct rlimit *limits, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		text = strchr(text, '\n'); /* the first line is a heading */
+		if (!text++ || limit(text, LIMIT_SOFT_AT, &limits[i].rlim_cur) < 0 ||
+		    limit(text, LIMIT_HARD_AT, &limits[i].rlim_max) < 0)
+			return -EBADMSG;
+	}
+	return 0;
 }
 
 /* The field behind the next blank, or NULL at the end of the line. */

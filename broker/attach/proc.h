@@ -9,7 +9,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "coffer/attach_proto.h"
@@ -36,6 +38,15 @@ int proc_parse_stat(const char *text, struct proc_stat *ret);
  * Returns how many, or -errno.
  */
 int proc_parse_nspid(const char *status, pid_t *ret_last);
+
+/* A mask of signals, "SigCgt" or "SigBlk", of the same text: bit 0 is signal 1. */
+int proc_parse_mask(const char *status, const char *key, uint64_t *ret);
+
+/*
+ * /proc/PID/limits: a line of columns for each limit, in the order of their numbers. `limits` has
+ * `count`; of further lines nothing is taken, and a missing one is malformed.
+ */
+int proc_parse_limits(const char *text, struct rlimit *limits, size_t count);
 
 /*
  * Whether the mount `id` passes on what is mounted below it ("shared:N" among the optional fields

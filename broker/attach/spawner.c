@@ -13,18 +13,20 @@
 
 #include "attach/attach.h"
 #include "attach/attacher.h"
+#include "attach/sealed.h"
 #include "attach/worker_start.h"
 #include "coffer/attach_proto.h"
 #include "coffer/cleanup.h"
 #include "coffer/kern.h"
 #include "coffer/log.h"
 
-#define SOCK_FD 3 /* the spawner's socket, and in a child the one it was given */
-#define FIRST_OTHER_FD 4
+#define SOCK_FD 3       /* the spawner's socket, and in a child the one it was given */
+#define ENTER_COPY_FD 4 /* a sealed copy of coffer-enter, if it could be had */
+#define FIRST_OTHER_FD 5
 
 struct spawner_state {
 	int sock;
-	const struct attach_config *config;
+	struct attach_config config;
 };
 
 /* Children begin with ordinary signals whatever the spawner and cofferd did to theirs. */
@@ -53,12 +55,12 @@ static int null_to(int first, int last)
 	return 0;
 }
 
-/* Descriptor `fd` becomes SOCK_FD (close-on-exec), and everything above goes. */
-static int keep_only(int fd)
+/* Descriptor `fd` becomes SOCK_FD (close-on-exec), and everything from `first` on goes. */
+static int keep_only(int fd, unsigned int first)
 {
 	if (fd != SOCK_FD && dup3(fd, SOCK_FD, O_CLOEXEC) < 0)
 		return -errno;
-	return kern_close_range(FIRST_OTHER_FD, ~0U, 0);
+	return kern_close_range(first, ~0U, 0);
 }
 
 static void become_attacher(const struct spawner_state *s, int channel)
@@ -66,7 +68,7 @@ static void become_attacher(const struct spawner_state *s, int channel)
 	int flags, r;
 
 	reset_signals();
-	r = keep_only(channel);
+	r = keep_only(channel, s->config.enter_fd < 0 ? ENTER_COPY_FD : FIRST_OTHER_FD);
 	if (r == 0)
 		r = null_to(STDIN_FILENO, STDERR_FILENO);
 	flags = fcntl(SOCK_FD, F_GETFL);
@@ -74,7 +76,7 @@ static void become_attacher(const struct spawner_state *s, int channel)
 		r = -errno;
 	if (r < 0)
 		attacher_failed(SOCK_FD, 0, r, "cannot prepare the attacher");
-	_exit(r < 0 ? 1 : attacher_main(SOCK_FD, s->config));
+	_exit(r < 0 ? 1 : attacher_main(SOCK_FD, &s->config));
 }
 
 static int spawn_attacher(const struct spawner_state *s, int channel, pid_t *ret, struct err *e)
@@ -91,7 +93,7 @@ static int spawn_attacher(const struct spawner_state *s, int channel, pid_t *ret
 
 static int spawn_worker(const struct spawner_state *s, int channel, pid_t *ret, struct err *e)
 {
-	return worker_start(s->config, channel, reset_signals, ret, e);
+	return worker_start(&s->config, channel, reset_signals, ret, e);
 }
 
 static const struct {
@@ -182,8 +184,25 @@ static int loop(const struct spawner_state *s, int signals)
 	return r;
 }
 
+/* A broker without it is of little use, but serves what is mounted. */
+static void hold_enter(struct attach_config *config)
+{
+	struct err why = { "" };
+	SCOPED_FD int copy = sealed_program(config->enter_path, &why);
+
+	if (copy >= 0 && copy != ENTER_COPY_FD) {
+		int moved = dup3(copy, ENTER_COPY_FD, O_CLOEXEC);
+
+		fd_close(copy);
+		copy = moved;
+	}
+	config->enter_fd = TAKE_FD(copy);
+	if (config->enter_fd < 0)
+		log_warn("nothing can be mounted: %s", why.text);
+}
+
 /* Returns the descriptor that tells of children, or -errno. */
-static int prepare(int sock)
+static int prepare(int sock, struct attach_config *config)
 {
 	const struct rlimit no_core = { 0, 0 };
 	sigset_t children;
@@ -193,11 +212,12 @@ static int prepare(int sock)
 		return -errno;
 	prctl(PR_SET_NAME, "coffer-spawner");
 	reset_signals();
-	r = keep_only(sock);
+	r = keep_only(sock, ENTER_COPY_FD);
 	if (r == 0)
 		r = null_to(STDIN_FILENO, STDOUT_FILENO);
 	if (r < 0)
 		return r;
+	hold_enter(config);
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);
 	/* cofferd's end is told by its socket, not by a ^C that the terminal sends to both. */
@@ -210,8 +230,8 @@ static int prepare(int sock)
 
 int spawner_main(int sock, const struct attach_config *config)
 {
-	struct spawner_state s = { .sock = SOCK_FD, .config = config };
-	int signals = prepare(sock);
+	struct spawner_state s = { .sock = SOCK_FD, .config = *config };
+	int signals = prepare(sock, &s.config);
 	int r = signals < 0 ? signals : loop(&s, signals);
 
 	if (r < 0)

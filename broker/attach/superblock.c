@@ -3,28 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attach/create_filter.h"
+#include "attach/sealed.h"
 #include "attach/sys.h"
 #include "coffer/cleanup.h"
-#include "coffer/kern.h"
+#include "enter/enter.h"
 
 #define SELINUX_IS_HERE "/sys/fs/selinux/enforce"
 
-/* What the children write to where no system call is left to them. The last of them is not
- * believed. */
-struct outcome {
-	int entered, created; /* negative errno; 0 done */
-};
+#define NOT_RUN 1 /* no errno: the process has said nothing */
 
 static int configure(int fs, int fuse, const char *label, struct err *e)
 {
@@ -58,113 +53,115 @@ static int configure(int fs, int fuse, const char *label, struct err *e)
 	return 0;
 }
 
-/* A fork that needs no system call but clone itself, in parent and child. */
-static pid_t bare_fork(void)
+/* Memory that the process inside writes to. */
+static int make_outcome(struct enter_outcome **ret)
 {
-	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	SCOPED_FD int memory = memfd_create("outcome", MFD_CLOEXEC);
+	void *mapped;
+
+	if (memory < 0 || ftruncate(memory, sizeof(**ret)) < 0)
+		return -errno;
+	mapped = mmap(NULL, sizeof(**ret), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (mapped == MAP_FAILED)
+		return -errno;
+	*ret = mapped;
+	return TAKE_FD(memory);
 }
 
-/*
- * The call itself: the C library's _exit is more than that in a sanitized build, and more than the
- * filter allows.
- */
-static void leave(int status)
+static void go_in(const int *fds, size_t count, int program)
 {
-	syscall(SYS_exit_group, status);
-}
-
-/* In the container's pid namespace; holds `fs` and /dev/fuse, and may do nothing else than this. */
-static void create(int fs, struct outcome *outcome)
-{
-	int r;
+	static char name[] = "coffer-enter", create[] = "create";
+	char *const argv[] = { name, create, NULL };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
-	outcome->created = r;
-	leave(r < 0);
+	if (sealed_arrange(program, fds, count) == 0)
+		(void)sealed_exec(count, argv);
+	_exit(1);
 }
 
-/* Still outside: only what it forks from now on is inside. */
-static void enter_and_create(int pid_ns, int fs, int fuse, struct outcome *outcome)
+/* What the process says of itself while it is outside is true; `created` is not believed. */
+static int judge(int status, struct enter_outcome outcome, struct err *e)
 {
-	unsigned int low = (unsigned int)(fs < fuse ? fs : fuse);
-	unsigned int high = (unsigned int)(fs < fuse ? fuse : fs);
-	int status = 1;
-	pid_t child;
-
-	if (setns(pid_ns, CLONE_NEWPID) < 0) {
-		outcome->entered = -errno;
-		_exit(1);
-	}
-	if (low > 3)
-		kern_close_range(3, low - 1, 0);
-	if (high > low + 1)
-		kern_close_range(low + 1, high - 1, 0);
-	kern_close_range(high + 1, ~0U, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	outcome->entered = create_filter_install();
-	if (outcome->entered < 0)
-		_exit(1);
-	child = bare_fork();
-	if (child == 0)
-		create(fs, outcome);
-	if (child < 0)
-		outcome->entered = -errno;
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	leave(status != 0);
-}
-
-static int create_inside(int pid_ns, int fs, int fuse, struct err *e)
-{
-	struct outcome *outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE,
-	                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int status = 1, entered, created;
-	pid_t child;
-
-	if (outcome == MAP_FAILED)
-		return err_errno(e, -errno, "cannot make the FUSE file system");
-	child = fork();
-	if (child == 0)
-		enter_and_create(pid_ns, fs, fuse, outcome);
-	if (child < 0) {
-		entered = -errno;
-		munmap(outcome, sizeof(*outcome));
-		return err_errno(e, entered, "cannot start a process to enter the container");
-	}
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	entered = outcome->entered;
-	created = outcome->created;
-	munmap(outcome, sizeof(*outcome));
-	if (status == 0)
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	if (entered < 0)
-		return err_errno(e, entered,
+	if (outcome.entered == NOT_RUN)
+		return err_set(e, -ENOEXEC, "coffer-enter cannot be run");
+	if (outcome.entered < 0)
+		return err_errno(e, outcome.entered,
 		                 "cannot start a process in the container's pid namespace "
 		                 "(has the container ended?)");
-	if (created < 0 && created > -4096)
-		return err_errno(e, created, "the kernel does not make the FUSE file system");
+	if (outcome.created < 0 && outcome.created > -4096)
+		return err_errno(e, outcome.created,
+		                 "the kernel does not make the FUSE file system");
 	return err_set(e, -EINTR,
 	               "the process that makes the FUSE file system was ended from inside the "
 	               "container; try again");
 }
 
-int superblock_make(int pid_ns, const char *label, struct superblock *ret, struct err *e)
+static int create_inside(int program, int pid_ns, int fs, int fuse, struct err *e)
 {
-	SCOPED_FD int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	struct enter_outcome *outcome = NULL, said;
+	SCOPED_FD int memory = make_outcome(&outcome);
+	int fds[ENTER_CREATE_SELF_FD - ENTER_CREATE_PID_NS_FD];
+	int status = 1, error;
+	pid_t child;
+
+	if (memory < 0 || !outcome)
+		return err_errno(e, memory, "cannot make the FUSE file system");
+	memset(fds, -1, sizeof(fds));
+	fds[0] = pid_ns;
+	fds[ENTER_CREATE_FS_FD - ENTER_CREATE_PID_NS_FD] = fs;
+	fds[ENTER_CREATE_FUSE_FD - ENTER_CREATE_PID_NS_FD] = fuse;
+	fds[ENTER_CREATE_OUTCOME_FD - ENTER_CREATE_PID_NS_FD] = memory;
+	outcome->entered = NOT_RUN;
+	child = fork();
+	if (child == 0)
+		go_in(fds, ARRAY_LEN(fds), program);
+	error = -errno;
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	said = *outcome;
+	munmap(outcome, sizeof(*outcome));
+	if (child < 0)
+		return err_errno(e, error, "cannot start a process to enter the container");
+	return judge(status, said, e);
+}
+
+/* At the number that enter.h says. */
+static int open_fuse(void)
+{
+	SCOPED_FD int any = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int fuse = any < 0 ? -1 : fcntl(any, F_DUPFD_CLOEXEC, ENTER_CREATE_FUSE_FD);
+
+	if (fuse < 0)
+		return -errno;
+	if (fuse != ENTER_CREATE_FUSE_FD) {
+		close(fuse);
+		return -EBUSY;
+	}
+	return fuse;
+}
+
+int superblock_make(int program, int pid_ns, const char *label, struct superblock *ret,
+                    struct err *e)
+{
+	SCOPED_FD int fuse = open_fuse();
 	SCOPED_FD int fs = -1;
 	int mount, r;
 
+	if (program < 0)
+		return err_set(e, -ENOENT,
+		               "the program coffer-enter could not be loaded when the broker "
+		               "started; install it and start cofferd again");
 	if (fuse < 0)
-		return err_errno(e, -errno,
+		return err_errno(e, fuse,
 		                 "cannot open /dev/fuse (is the kernel's fuse module loaded?)");
 	fs = sys_fsopen("fuse");
 	if (fs < 0)
 		return err_errno(e, fs, "the kernel has no FUSE, or forbids it");
 	r = configure(fs, fuse, label, e);
 	if (r == 0)
-		r = create_inside(pid_ns, fs, fuse, e);
+		r = create_inside(program, pid_ns, fs, fuse, e);
 	if (r < 0)
 		return r;
 	mount = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);

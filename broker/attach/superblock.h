@@ -16,7 +16,8 @@ struct superblock {
 };
 
 /*
- * `pid_ns`: a descriptor of the container's pid namespace. `label`: SELinux context or "". Must be
+ * `program`: coffer-enter (sealed.h), which makes it. `pid_ns`: a descriptor of the container's pid namespace. `label`: SELinux context or "". Must be
  * called while in the host's namespaces. Descriptors are the caller's.
  */
-int superblock_make(int pid_ns, const char *label, struct superblock *ret, struct err *e);
+int superblock_make(int program, int pid_ns, const char *label, struct superblock *ret,
+                    struct err *e);

@@ -54,6 +54,7 @@ enum flow_state {
 };
 
 struct container;
+struct reaction; /* reaction.h */
 
 /* Someone who waits for the mount: the hook, an operator, a caller of the workload socket. */
 struct waiter {
@@ -99,6 +100,8 @@ struct container {
 	uint64_t settled;      /* the newest generation of the set that it shows */
 	struct update *update; /* under way */
 	struct operation *op, *check;
+	struct operation *reacting; /* reaction.h */
+	struct reaction *reactions;
 	enum mount_state withdrawing; /* to what; MOUNT_NONE: not */
 	const char *withdraw_event;
 	bool peer_asked; /* for its mount, at the workload socket: nobody else waits for that */

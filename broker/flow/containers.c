@@ -10,6 +10,7 @@
 #include "flow/fdstore.h"
 #include "flow/identity.h"
 #include "flow/inspection.h"
+#include "flow/reaction.h"
 #include "flow/settle.h"
 #include "flow/watch.h"
 #include "flow/workload.h"
@@ -50,6 +51,7 @@ static void let_go(struct container *c)
 	operation_cancel(c->check);
 	c->op = c->check = NULL;
 	c->op_is_update = false;
+	reaction_drop(c); /* the registration has what is due */
 	container_tell_waiters(c, -ECANCELED, "the broker is going down");
 	workload_drop_waiting(c);
 	update_abandon(c);

@@ -6,6 +6,7 @@
 
 #include "coffer/times.h"
 #include "flow/opened.h"
+#include "flow/reaction.h"
 
 static const char *const state_names[] = {
 	[MOUNT_NONE] = "registered", [MOUNT_MAKING] = "attaching", [MOUNT_UP] = "attached",
@@ -78,6 +79,7 @@ json_t *describe_attachment(const struct container *c)
 	json_object_set_new(object, "worker", worker ? json_integer(worker) : json_null());
 	json_object_set_new(object, "since", json_string(times_format(c->since_ns, text)));
 	json_object_set_new(object, "files", describe_files(c));
+	json_object_set_new(object, "reactions", reaction_describe(c));
 	return object;
 }
 

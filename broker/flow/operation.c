@@ -65,6 +65,7 @@ static const struct {
 } answers[] = {
 	{ AR_INSPECT, AR_FACTS }, { AR_MOUNT, AR_MOUNTED }, { AR_FOLDER, AR_DONE },
 	{ AR_UNMOUNT, AR_DONE },  { AR_CHECK, AR_DONE },    { AR_CHANGE, AR_DONE },
+	{ AR_REACT, AR_DONE },
 };
 
 static bool is_last(const struct operation *op, uint16_t type)

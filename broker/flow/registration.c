@@ -16,6 +16,7 @@
 #include "coffer/times.h"
 #include "flow/adopt.h"
 #include "flow/container.h"
+#include "flow/reaction.h"
 #include "flow/report.h"
 #include "flow/workload.h"
 #include "server/config.h"
@@ -223,6 +224,7 @@ void container_end(struct container *c, const char *why)
 	operation_cancel(c->check);
 	c->op = c->check = NULL;
 	c->op_is_update = false;
+	reaction_drop(c);
 	update_abandon(c);
 	serving_stop(c);
 	drain_last(c);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "coffer/cleanup.h"
+#include "flow/reaction.h"
 #include "flow/update.h"
 
 static json_t *node_to_json(const struct node *n)
@@ -64,6 +65,7 @@ json_t *registry_to_json(const struct container *c)
 	json_object_set_new(object, "next_id", json_integer((json_int_t)c->tree.next_id));
 	json_object_set_new(object, "nodes", nodes);
 	json_object_set_new(object, "generation", json_integer((json_int_t)c->generation));
+	json_object_set_new(object, "reactions", reaction_to_json(c));
 	if (c->worker)
 		json_object_set_new(object, "worker",
 		                    json_pack("{s:i,s:I}", "pid", worker_pid(c->worker),
@@ -272,6 +274,8 @@ int registry_restore(struct container *c, const json_t *object, struct err *e)
 	int64_t pid = 0, start_time = 0;
 	int result = restore_tree(c, object, e);
 
+	if (result >= 0)
+		result = reaction_restore(c, object, e);
 	if (result >= 0)
 		result = json_get_int(object, "since", true, 0, INT64_MAX, &c->since_ns, e);
 	if (result >= 0)

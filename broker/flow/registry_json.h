@@ -5,6 +5,7 @@
  *	{"instance", "pid", "start_time", "id", "bundle", "hook", "explicit", "detached", "dev",
  *	 "worker": {"pid", "start_time"},
  *	 "next_id", "nodes": [{"id", "parent", "kind", "path", …}, …],
+ *	 "reactions": [{"grant", "on_rotate", "due", "paths", "last", "result"}, …],
  *	 "update": {"token", "more", "steps": [{"kind", "node"}, …], "denied": [id, …]}}
  *
  * Written before the worker is told of a change, so that whoever reads it knows every node that the

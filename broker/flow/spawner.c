@@ -48,6 +48,8 @@ static void become_spawner(int sock, const struct config *config)
 	struct attach_config plain = {
 		.mount_folder = config->mount_folder,
 		.worker_path = config->worker_path,
+		.enter_path = config->enter_path,
+		.enter_fd = -1,
 		.worker_uid = config->worker_uid,
 		.worker_gid = config->worker_gid,
 	};

@@ -7,6 +7,7 @@
 
 #include "coffer/log.h"
 #include "flow/container.h"
+#include "flow/reaction.h"
 #include "flow/report.h"
 #include "flow/workload.h"
 
@@ -57,6 +58,7 @@ static const char *why_unmounted(const struct container *c)
 static void settled(struct container *c)
 {
 	c->settled = c->set->generation;
+	reaction_run(c);
 	expiry_shown(c);
 	if (c->mount == MOUNT_UP)
 		container_tell_waiters(c, 0, c->folder);

@@ -22,6 +22,7 @@
 #include "coffer/times.h"
 #include "flow/container.h"
 #include "flow/opened.h"
+#include "flow/reaction.h"
 #include "flow/report.h"
 #include "flow/update.h"
 
@@ -313,6 +314,7 @@ int update_begin(struct container *c, struct plan *plan, struct err *e)
 	for (size_t i = 0; i < steps && result >= 0; i++)
 		result = add_step(c, update, &plan->step[i], e);
 	if (result >= 0) {
+		reaction_note(c);
 		/* Before the worker knows: a successor of ours must know what it may know. */
 		registry_save(c);
 		result = update_resume(c);
@@ -366,6 +368,8 @@ static void over(struct container *c)
 		return;
 	}
 	update_commit(c);
+	if (!more)
+		reaction_run(c);
 	c->dirty |= more;
 	container_flow_done(c);
 }
@@ -430,6 +434,7 @@ void update_commit(struct container *c)
 		switch (update->step[i].kind) {
 		case STAGE_PUT:
 			old = tree_by_path(&c->tree, n->path);
+			reaction_replaced(c, old, n);
 			if (old) {
 				opened_inherit(n, old);
 				lose_name(old);

@@ -11,6 +11,7 @@
 #include "coffer/json.h"
 #include "coffer/times.h"
 #include "policy/image.h"
+#include "policy/on_rotate.h"
 #include "policy/policy.h"
 
 #define MODE_MAX 0777           /* set-id bits mean nothing on a secret */
@@ -38,6 +39,7 @@ void grant_free(struct grant *g)
 	free(g->image);
 	free(g->unit);
 	free(g->path);
+	free(g->on_rotate);
 	free(g);
 }
 
@@ -243,6 +245,19 @@ static int read_path(const json_t *object, struct grant *g, struct err *e)
 	return r < 0 ? r : copy(path, &g->path, e);
 }
 
+static int read_on_rotate(const json_t *object, struct grant *g, struct err *e)
+{
+	struct on_rotate parsed;
+	char text[ON_ROTATE_SHOWN_MAX];
+	const char *given = NULL;
+	int r = json_get_string(object, "on_rotate", false, &given, e);
+
+	if (r < 0 || !given)
+		return r;
+	r = on_rotate_parse(given, &parsed, e);
+	return r < 0 ? r : copy(on_rotate_format(&parsed, text), &g->on_rotate, e);
+}
+
 /* What the broker gives a grant, absent from a request: who it is and how old. */
 static int read_origin(const json_t *object, struct grant *g, struct err *e)
 {
@@ -288,8 +303,9 @@ static int read_leave(const json_t *object, struct grant *g, struct err *e)
 int grant_from_json(const json_t *object, struct grant **ret, struct err *e)
 {
 	static const char *const known[] = {
-		"id",        "name",       "conditions",       "path",    "mode",  "uid", "gid",
-		"allow_tag", "allow_weak", "allow_unverified", "created", "order", NULL
+		"id",      "name",  "conditions", "path",       "mode",
+		"uid",     "gid",   "allow_tag",  "allow_weak", "allow_unverified",
+		"created", "order", "on_rotate",  NULL
 	};
 	SCOPED(grant_free_ptr) struct grant *g = calloc(1, sizeof(*g));
 	int r;
@@ -315,6 +331,8 @@ int grant_from_json(const json_t *object, struct grant **ret, struct err *e)
 		r = read_id(object, "gid", &g->has_gid, &g->gid, e);
 	if (r == 0)
 		r = read_leave(object, g, e);
+	if (r == 0)
+		r = read_on_rotate(object, g, e);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(g);

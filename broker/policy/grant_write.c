@@ -61,6 +61,7 @@ json_t *grant_to_json(const struct grant *g)
 	    put_bool(object, "allow_tag", g->allow_tag) < 0 ||
 	    put_bool(object, "allow_weak", g->allow_weak) < 0 ||
 	    put_bool(object, "allow_unverified", g->allow_unverified) < 0 ||
+	    put_text(object, "on_rotate", g->on_rotate) < 0 ||
 	    put_text(object, "created", times_format(g->created_ns, created)) < 0 ||
 	    put_number(object, "order", g->order > 0, g->order) < 0)
 		return NULL;

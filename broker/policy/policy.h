@@ -61,6 +61,7 @@ struct grant {
 	bool has_mode, has_uid, has_gid;
 	uint32_t mode, uid, gid; /* as seen inside */
 	bool allow_tag, allow_weak, allow_unverified;
+	char *on_rotate; /* on_rotate.h, as it formats it; NULL: nothing */
 };
 void grant_free(struct grant *g);
 

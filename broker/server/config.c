@@ -105,31 +105,49 @@ static int set_path(char **slot, const char *value, struct err *e)
 	return config_set(slot, path) < 0 ? err_set(e, -ENOMEM, "out of memory") : 0;
 }
 
-/*
- * A cofferd in a build tree starts the cofferfs of that tree, an installed one the installed: the
- * broker and its workers must be of one version.
- */
-static int find_worker(struct config *c, struct err *e)
+/* 1: it is there, `name` beside the program `of`, and set. */
+static int find_beside(char **slot, const char *of, const char *name)
 {
-	static const char *const beside[] = { "cofferfs", "../fuse/cofferfs",
-		                              "../libexec/coffer/cofferfs" };
-	char self[PATH_MAX], path[PATH_MAX + 32];
-	ssize_t len;
+	const char *end = strrchr(of, '/');
+	char path[PATH_MAX];
+	int len = snprintf(path, sizeof(path), "%.*s/%s", end ? (int)(end - of) : 0, of, name);
 
-	if (c->worker_path)
+	if (!end || len < 0 || (size_t)len >= sizeof(path) || access(path, X_OK) < 0)
 		return 0;
-	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	return config_set(slot, path) < 0 ? -ENOMEM : 1;
+}
+
+/*
+ * A cofferd in a build tree starts the programs of that tree, an installed one the installed: the
+ * broker and its workers must be of one version. coffer-enter lies beside one of the two.
+ */
+static int find_programs(struct config *c, struct err *e)
+{
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int r = c->worker_path ? 1 : 0;
+
 	if (len < 0)
 		return err_errno(e, -errno, "cannot tell where cofferd lies");
 	self[len] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
-		int dir_len = (int)(strrchr(self, '/') - self);
-
-		snprintf(path, sizeof(path), "%.*s/%s", dir_len, self, beside[i]);
-		if (access(path, X_OK) == 0)
-			return config_set(&c->worker_path, path);
-	}
-	return config_set(&c->worker_path, COFFER_LIBEXEC "/cofferfs");
+	if (r == 0)
+		r = find_beside(&c->worker_path, self, "cofferfs");
+	if (r == 0)
+		r = find_beside(&c->worker_path, self, "../fuse/cofferfs");
+	if (r == 0)
+		r = find_beside(&c->worker_path, self, "../libexec/coffer/cofferfs");
+	if (r == 0)
+		r = config_set(&c->worker_path, COFFER_LIBEXEC "/cofferfs");
+	if (r < 0)
+		return r;
+	r = find_beside(&c->enter_path, self, "coffer-enter");
+	if (r == 0)
+		r = find_beside(&c->enter_path, c->worker_path, "coffer-enter");
+	if (r == 0)
+		r = find_beside(&c->enter_path, c->worker_path, "../broker/coffer-enter");
+	if (r == 0)
+		r = config_set(&c->enter_path, COFFER_LIBEXEC "/coffer-enter");
+	return r < 0 ? r : 0;
 }
 
 static int find_worker_user(struct config *c, struct err *e)
@@ -239,7 +257,7 @@ static int fill(struct config *c, const struct command_line *line, struct err *e
 	if (r == 0)
 		r = find_credential(c);
 	if (r == 0)
-		r = find_worker(c, e);
+		r = find_programs(c, e);
 	if (r == -ENOMEM)
 		return err_set(e, r, "out of memory");
 	return r < 0 ? r : find_worker_user(c, e);
@@ -276,6 +294,7 @@ void config_free(struct config *c)
 	free(c->keyfile);
 	free(c->mount_folder);
 	free(c->worker_path);
+	free(c->enter_path);
 	free(c->worker_user);
 	free(c->operator_group);
 	for (size_t i = 0; i < CONFIG_ROOTS_MAX; i++)

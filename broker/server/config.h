@@ -31,6 +31,7 @@ struct config {
 	bool foreground;    /* log to stderr without journal prefixes */
 	char *mount_folder; /* /run/secrets: absolute, no "..", no symlink is followed on the way */
 	char *worker_path;  /* default: beside cofferd (build tree), else COFFER_LIBEXEC/cofferfs */
+	char *enter_path;   /* coffer-enter: beside cofferd or the worker, else in COFFER_LIBEXEC */
 	char *worker_user;  /* "coffer-worker"; where there is no such user, nobody's uid 65534 with
 	                       a warning */
 	uid_t worker_uid;

@@ -54,7 +54,7 @@ static int read_grant(struct broker *b, const json_t *parameters, struct grant *
 	static const char *const known[] = { "name",      "conditions", "path",
 		                             "mode",      "uid",        "gid",
 		                             "allow_tag", "allow_weak", "allow_unverified",
-		                             NULL };
+		                             "on_rotate", NULL };
 	SCOPED(json_ptr) json_t *object = NULL;
 	json_t *request = NULL;
 	int r = json_get_object(parameters, "grant", true, &request, e);
@@ -92,11 +92,28 @@ static int keep_grant(struct broker *b, struct grant *g, struct err *e)
 static json_t *grant_fields(const struct grant *g)
 {
 	json_t *whole = grant_to_json(g);
-	json_t *fields = json_pack("{s:s, s:s, s:O*}", "grant", g->id, "name", g->name,
-	                           "conditions", json_object_get(whole, "conditions"));
+	json_t *fields =
+		json_pack("{s:s, s:s, s:O*, s:s*}", "grant", g->id, "name", g->name, "conditions",
+	                  json_object_get(whole, "conditions"), "on_rotate", g->on_rotate);
 
 	json_decref(whole);
 	return fields;
+}
+
+/* Whatever runs or signals in a container is uid 0's to ask for. */
+static int may_ask(struct broker *b, const struct call *call, const struct grant *g, struct err *e)
+{
+	json_t *fields;
+
+	if (!g->on_rotate || call_uid(call) == 0)
+		return 0;
+	err_set(e, -EPERM,
+	        "a grant with --on-rotate signals or runs a program in a container, which only "
+	        "root may ask for; run it as root, or leave --on-rotate out");
+	fields = json_pack("{s:s, s:s}", "name", g->name, "reason", e->text);
+	call_describe(call, fields);
+	(void)audit_add(b->audit, "denied", fields);
+	return -EPERM;
 }
 
 int method_grant(struct broker *b, struct call *call, json_t *parameters, struct err *e)
@@ -107,8 +124,12 @@ int method_grant(struct broker *b, struct call *call, json_t *parameters, struct
 
 	if (r == 0)
 		r = read_grant(b, parameters, &g, e);
-	if (r < 0)
+	if (r == 0)
+		r = may_ask(b, call, g, e);
+	if (r < 0) {
+		grant_free(g);
 		return r;
+	}
 	memcpy(id, g->id, sizeof(id));
 	call_about(call, g->name);
 	r = keep_grant(b, g, e);

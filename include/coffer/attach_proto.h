@@ -29,6 +29,8 @@
  *	                                    ◄─── DONE: 0 our mount is at the folder, -ENOENT not
  *	CHANGE (clone, /dev/fuse)           ───►
  *	                                    ◄─── DONE {result, how many steps were made}
+ *	REACT   (pidfd, mnt, pid, user ns)  ───►
+ *	                                    ◄─── DONE {0, the program's wait status}
  *
  * Every failure is FAILED {errno} with a sentence.
  */
@@ -60,6 +62,7 @@ enum attach_record {
 	AR_CHANGE,
 	AR_DONE,
 	AR_CHECK,
+	AR_REACT,
 };
 
 struct ar_spawned {
@@ -74,7 +77,7 @@ struct ar_failed {
 /* DONE */
 struct ar_done {
 	int32_t result;
-	uint32_t steps; /* CHANGE: how many were made */
+	uint32_t steps; /* CHANGE: how many were made; REACT: the wait status (0 of a signal) */
 };
 
 /*
@@ -165,4 +168,20 @@ struct ar_change {
 	uint32_t steps;
 	uint32_t reserved;
 	/* each: u32 kind, u32 reserved, u64 node, counted texts from, to ("" where unused) */
+};
+
+/*
+ * REACT: tell the container that versions were replaced: descriptors pidfd, mount, pid, user
+ * namespace (4). For REACT_EXEC `words` + 1 counted texts behind it: "COFFER_ROTATED=" with the paths,
+ * then the words of the command.
+ */
+enum react_kind { REACT_SIGNAL = 1, REACT_EXEC };
+struct ar_react {
+	int32_t pid;
+	uint32_t kind;
+	uint32_t signal;   /* REACT_SIGNAL */
+	uint32_t uid, gid; /* REACT_EXEC: as seen inside */
+	uint32_t words;
+	uint32_t limit_s; /* the program is killed then */
+	uint32_t reserved;
 };

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -64,3 +65,11 @@ struct kern_cgroup {
 	char path[4096]; /* below the hierarchy, for people and for the name of a systemd unit */
 };
 int kern_cgroup_of(pid_t pid, struct kern_cgroup *ret, struct err *e);
+
+/*
+ * The file cgroup.procs, open to be written, of the process's cgroup in every hierarchy where it is in
+ * another one than we are: whoever writes "0" to each is where it is. Descriptors are the caller's.
+ */
+#define KERN_HIERARCHIES_MAX 20 /* the kernel has 14 controllers for v1, a few named ones, and v2 */
+int kern_cgroup_procs_of(pid_t pid, int fds[KERN_HIERARCHIES_MAX], size_t *ret_count,
+                         struct err *e);

@@ -33,6 +33,7 @@ static const struct {
 	{ "compare", cmd_compare, 3, "ROUNDS A B: errors and times of opening two paths" },
 	{ "fill", cmd_fill, 0, "no further process fits: prints how many, ends with its input" },
 	{ "peek", cmd_peek, 1, "PID...: look into other processes" },
+	{ "overwrite", cmd_overwrite, 1, "LOG: write to the program of whatever comes by" },
 	{ "watch", cmd_watch, 2, "LOG CANARY...: look into whatever comes by, for ever" },
 };
 

@@ -53,3 +53,4 @@ int cmd_compare(int argc, char **argv);
 int cmd_fill(int argc, char **argv);
 int cmd_peek(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
+int cmd_overwrite(int argc, char **argv);

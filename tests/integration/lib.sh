@@ -19,7 +19,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 for need in runc jq socat python3 busybox inotifywait; do
 	command -v "$need" >/dev/null || { echo "$need is missing: see tests/install-packages" >&2; exit 1; }
 done
-for need in broker/cofferd fuse/cofferfs client/coffer client/coffer-hook; do
+for need in broker/cofferd broker/coffer-enter fuse/cofferfs client/coffer client/coffer-hook; do
 	[[ -x $COFFER_BUILD/$need ]] || { echo "$COFFER_BUILD/$need is not built" >&2; exit 1; }
 done
 

@@ -44,6 +44,7 @@ struct lab {
 	char bundle[LAB_PATH]; /* DIR/bundle */
 	char rootfs[LAB_PATH];
 	char id[64];
+	char enter[LAB_PATH]; /* coffer-enter of this build */
 	struct attach_config config;
 	int sock; /* to the spawner */
 	pid_t spawner;
@@ -104,6 +105,17 @@ LAB void lab_start_spawner(struct lab *l)
 	close(pair[1]);
 }
 
+/* From build/tests to build/broker. */
+LAB void lab_find_enter(struct lab *l)
+{
+	char self[LAB_PATH] = "";
+
+	ck_assert_int_gt(readlink("/proc/self/exe", self, sizeof(self) - 1), 0);
+	*strrchr(self, '/') = '\0';
+	*strrchr(self, '/') = '\0';
+	snprintf(l->enter, sizeof(l->enter), "%.200s/broker/coffer-enter", self);
+}
+
 LAB void lab_open(struct lab *l)
 {
 	const char *all = getenv(LAB_FOLDER);
@@ -124,7 +136,10 @@ LAB void lab_open(struct lab *l)
 	                        l->rootfs, l->rootfs, l->rootfs, l->rootfs, l->rootfs, l->rootfs,
 	                        l->rootfs, l->rootfs),
 	                 0);
+	lab_find_enter(l);
 	l->config = (struct attach_config){
+		.enter_path = l->enter,
+		.enter_fd = -1,
 		.runc_roots = { l->root },
 		.mount_folder = "/run/secrets",
 		.worker_path = "/nonexistent/cofferfs",

@@ -219,6 +219,64 @@ START_TEST(paths_are_split_at_the_last_slash)
 }
 END_TEST
 
+#define LIMITS_HEAD \
+	"Limit                     Soft Limit           Hard Limit           Units     \n"
+
+START_TEST(limits_are_read_by_their_columns)
+{
+	static const struct {
+		const char *text;
+		int result;
+		rlim_t soft, hard;
+	} rows[] = {
+		{ LIMITS_HEAD "Max cpu time              unlimited            unlimited            "
+		              "seconds   \n",
+		  0, RLIM_INFINITY, RLIM_INFINITY },
+		{ LIMITS_HEAD "Max open files            1024                 524288               "
+		              "files     \n",
+		  0, 1024, 524288 },
+		{ LIMITS_HEAD
+		  "Max nice priority         0                    0                    \n",
+		  0, 0, 0 },
+		{ LIMITS_HEAD, -EBADMSG, 0, 0 },
+		{ "", -EBADMSG, 0, 0 },
+		{ LIMITS_HEAD "Max cpu time              unlimited", -EBADMSG, 0, 0 },
+		{ LIMITS_HEAD
+		  "Max cpu time              x                    y                    seconds\n",
+		  -EBADMSG, 0, 0 },
+		{ LIMITS_HEAD
+		  "Max cpu time              99999999999999999999 1                    seconds\n",
+		  -EBADMSG, 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rlimit limit = { 0 };
+
+		ck_assert_msg(proc_parse_limits(rows[i].text, &limit, 1) == rows[i].result,
+		              "row %zu", i);
+		if (rows[i].result == 0)
+			ck_assert(limit.rlim_cur == rows[i].soft && limit.rlim_max == rows[i].hard);
+	}
+}
+END_TEST
+
+START_TEST(signal_masks_are_read)
+{
+	static const char status[] =
+		"Name:\tSigCgt:\nSigQ:\t1/"
+	        "2\nSigBlk:\t0000000000000001\nSigCgt:\t0000000180014a03\nEnd:\n";
+	uint64_t mask = 0;
+
+	ck_assert_int_eq(proc_parse_mask(status, "SigCgt", &mask), 0);
+	ck_assert_uint_eq(mask, 0x180014a03);
+	ck_assert_int_eq(proc_parse_mask(status, "SigBlk", &mask), 0);
+	ck_assert_uint_eq(mask, 1);
+	ck_assert_int_eq(proc_parse_mask(status, "SigIgn", &mask), -EBADMSG);
+	ck_assert_int_eq(proc_parse_mask("\nSigIgn:\tx\n", "SigIgn", &mask), -EBADMSG);
+	ck_assert_int_eq(proc_parse_mask("\nSigIgn:\t1g\n", "SigIgn", &mask), -EBADMSG);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("proc");
@@ -238,6 +296,8 @@ int main(void)
 	tcase_add_test(tests, propagation_is_read_from_the_optional_fields_only);
 	tcase_add_loop_test(tests, paths_that_climb_are_refused, 0, (int)ARRAY_LEN(paths));
 	tcase_add_test(tests, paths_are_split_at_the_last_slash);
+	tcase_add_test(tests, limits_are_read_by_their_columns);
+	tcase_add_test(tests, signal_masks_are_read);
 	suite_add_tcase(suite, tests);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

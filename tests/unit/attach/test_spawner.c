@@ -123,7 +123,7 @@ START_TEST(a_worker_never_runs_as_root)
 }
 END_TEST
 
-START_TEST(an_attacher_holds_its_socket_alone_and_cannot_be_dumped)
+START_TEST(an_attacher_holds_its_socket_and_what_it_may_run_and_cannot_be_dumped)
 {
 	struct lab l;
 	static struct record r;
@@ -140,11 +140,15 @@ START_TEST(an_attacher_holds_its_socket_alone_and_cannot_be_dumped)
 	pid = ((struct ar_spawned *)r.payload)->pid;
 	/* it waits for its request; once it has its own descriptors, these are all */
 	while (strcmp(lab_out(out, sizeof(out), "ls /proc/%d/fd | tr '\\n' ' '", pid),
-	              "0 1 2 3 ") != 0)
+	              "0 1 2 3 4 ") != 0)
 		ck_assert(kern_pidfd_alive(r.fds[0]));
 	ck_assert_str_eq(
 		lab_out(out, sizeof(out), "for i in 0 1 2; do readlink /proc/%d/fd/$i; done", pid),
 		"/dev/null\n/dev/null\n/dev/null");
+	ck_assert_str_eq(lab_out(out, sizeof(out), "readlink /proc/%d/fd/4", pid),
+	                 "/memfd:coffer-enter (deleted)");
+	ck_assert_int_ne(lab_sh("echo changed >>/proc/%d/fd/4", pid), 0);
+	ck_assert_int_eq(lab_sh("cmp /proc/%d/fd/4 %s", pid, l.enter), 0);
 	/* root's, though it were a user's process: what PR_SET_DUMPABLE does to /proc */
 	ck_assert_int_eq(lab_sh("grep -q 'Max core file size *0 *0' /proc/%d/limits", pid), 0);
 	close(pair[0]);
@@ -251,7 +255,8 @@ int main(void)
 	tcase_add_test(tests, a_worker_starts_unprivileged_with_its_channel_alone);
 	tcase_add_test(tests, a_worker_that_cannot_run_is_reported);
 	tcase_add_test(tests, a_worker_never_runs_as_root);
-	tcase_add_test(tests, an_attacher_holds_its_socket_alone_and_cannot_be_dumped);
+	tcase_add_test(tests,
+	               an_attacher_holds_its_socket_and_what_it_may_run_and_cannot_be_dumped);
 	tcase_add_test(tests, ended_attachers_are_reaped);
 	tcase_add_test(tests, a_spawner_ends_at_what_it_does_not_know);
 	tcase_add_test(tests,

@@ -148,14 +148,14 @@ START_TEST(grants_are_listed_with_all_their_conditions)
 		  "\"runtime\":\"runc\",\"container\":\"web\",\"labels\":{\"k\":\"v\"}},\"path\":"
 		  "null,"
 		  "\"mode\":\"0440\",\"uid\":0,\"allow_tag\":false,\"allow_weak\":true,"
-		  "\"allow_unverified\":true,\"created\":\"T\"}]}}" },
+		  "\"allow_unverified\":true,\"on_rotate\":\"signal:HUP\",\"created\":\"T\"}]}}" },
 		{ 0 }
 	};
 	pid_t broker = fake_start(dir, rows);
 
 	ck_assert_int_eq(run("grants"), 0);
 	ck_assert_str_eq(out, "aa\tdb\truntime=runc container=web label:k=v\t-\t0440\t0\t-\t"
-	                      "weak,unverified\tT\n");
+	                      "weak,unverified\tT\tsignal:HUP\n");
 	fake_stop(broker);
 }
 END_TEST

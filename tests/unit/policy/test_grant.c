@@ -36,6 +36,10 @@ static const char *const whole[] = {
 	"{\"id\":\"0123456789abcdef\",\"name\":\"db\",\"conditions\":{\"container\":\"web\"},"
 	"\"allow_tag\":false,\"allow_weak\":false,\"allow_unverified\":false,"
 	"\"created\":\"1970-01-01T00:00:00.000000Z\",\"order\":1}",
+	"{\"id\":\"0123456789abcdef\",\"name\":\"db\",\"conditions\":{\"container\":\"web\"},"
+	"\"allow_tag\":false,\"allow_weak\":false,\"allow_unverified\":false,"
+	"\"on_rotate\":\"exec:/bin/sh -c reload\","
+	"\"created\":\"1970-01-01T00:00:00.000000Z\",\"order\":1}",
 };
 
 START_TEST(a_grant_survives_json_unchanged)
@@ -171,6 +175,9 @@ static const struct {
 	{ WITH("\"mode\":\"4755\""), "mode" },
 	{ WITH("\"mode\":\"00440\""), "mode" },
 	{ WITH("\"mode\":\"-440\""), "mode" },
+	{ WITH("\"on_rotate\":\"signal:KILL\""), "none of" },
+	{ WITH("\"on_rotate\":\"exec:reload\""), "absolute path" },
+	{ WITH("\"on_rotate\":1"), "on_rotate" },
 	{ WITH("\"uid\":-1"), "uid" },
 	{ WITH("\"uid\":4294967295"), "uid" },
 	{ WITH("\"gid\":\"0\""), "gid" },
