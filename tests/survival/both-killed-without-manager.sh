@@ -48,7 +48,8 @@ for ((round = 0; round < ROUNDS; round++)); do
 	[[ $status -ne 0 ]] || fail "a mount without a server was read"
 	grep -qE 'not connected|Connection aborted' "$D/err" || fail "a read of a dead mount said '$(cat "$D/err")'"
 
-	start_broker
+	start_broker # it is ready before it has mounted anew; a put returns when all show what they are to see
+	put tick "$round"
 	reads web /run/secrets/db secret-value
 	reads other /run/secrets/db secret-value
 	echo >&"$go"
