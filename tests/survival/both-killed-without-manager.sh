@@ -13,11 +13,11 @@ unsealed_broker
 put db secret-value
 put unread never-read-before
 for name in web other; do
-	succeeds coffer grant db --container $name
-	succeeds coffer grant unread --container $name
+	succeeds coffer grant db --container "$name"
+	succeeds coffer grant unread --container "$name"
 done
 for name in "${names[@]}"; do
-	container $name
+	container "$name"
 done
 reads web /run/secrets/db secret-value
 reads other /run/secrets/db secret-value
@@ -48,7 +48,8 @@ for ((round = 0; round < ROUNDS; round++)); do
 	[[ $status -ne 0 ]] || fail "a mount without a server was read"
 	grep -qE 'not connected|Connection aborted' "$D/err" || fail "a read of a dead mount said '$(cat "$D/err")'"
 
-	start_broker
+	start_broker # it is ready before it has mounted anew; a put returns when all show what they are to see
+	put tick "$round"
 	reads web /run/secrets/db secret-value
 	reads other /run/secrets/db secret-value
 	echo >&"$go"
@@ -58,7 +59,7 @@ for ((round = 0; round < ROUNDS; round++)); do
 	grep -q secret-value "$D/open" || fail "the process does not find the new mount: $(cat "$D/open")"
 	grep -qE 'not connected|aborted|I/O error' "$D/open" || fail "a file of the lost mount was read: $(cat "$D/open")"
 	for name in web other; do
-		[[ $(mounts_of $name) -eq 1 ]] || fail "round $round: $name has $(mounts_of $name) mounts"
+		[[ $(mounts_of "$name") -eq 1 ]] || fail "round $round: $name has $(mounts_of "$name") mounts"
 	done
 	succeeds coffer ps --json
 	says_json '[.attachments[] | select(.state == "attached")] | length == 2'
