@@ -58,10 +58,13 @@ static int configure(int fs, int fuse, const char *label, struct err *e)
 	return 0;
 }
 
-/* A fork that needs no system call but clone itself, in parent and child. */
+/*
+ * A fork that needs no system call but clone itself, in parent and child. The child is the
+ * attacher's, as its parent is, so that it is seen off by somebody who outlives neither of them.
+ */
 static pid_t bare_fork(void)
 {
-	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	return (pid_t)syscall(SYS_clone, CREATE_FORK_FLAGS, 0, 0, 0, 0);
 }
 
 /*
@@ -89,7 +92,6 @@ static void enter_and_create(int pid_ns, int fs, int fuse, struct outcome *outco
 {
 	unsigned int low = (unsigned int)(fs < fuse ? fs : fuse);
 	unsigned int high = (unsigned int)(fs < fuse ? fuse : fs);
-	int status = 1;
 	pid_t child;
 
 	if (setns(pid_ns, CLONE_NEWPID) < 0) {
@@ -110,17 +112,37 @@ static void enter_and_create(int pid_ns, int fs, int fuse, struct outcome *outco
 		create(fs, outcome);
 	if (child < 0)
 		outcome->entered = -errno;
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	leave(status != 0);
+	leave(child < 0);
+}
+
+/*
+ * Waits for both children; true if both did their part. The container's root may signal the one that
+ * is inside: what it stops is ended, for it would stay for as long as the container likes.
+ */
+static bool see_off(void)
+{
+	bool well = true;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WUNTRACED)) > 0 || errno == EINTR) {
+		if (pid <= 0)
+			continue;
+		if (WIFSTOPPED(status))
+			kill(pid, SIGKILL); /* not reaped yet, so the number is still its own */
+		else
+			well &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	}
+	return well;
 }
 
 static int create_inside(int pid_ns, int fs, int fuse, struct err *e)
 {
 	struct outcome *outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE,
 	                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int status = 1, entered, created;
+	int entered, created;
 	pid_t child;
+	bool well;
 
 	if (outcome == MAP_FAILED)
 		return err_errno(e, -errno, "cannot make the FUSE file system");
@@ -132,12 +154,11 @@ static int create_inside(int pid_ns, int fs, int fuse, struct err *e)
 		munmap(outcome, sizeof(*outcome));
 		return err_errno(e, entered, "cannot start a process to enter the container");
 	}
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
+	well = see_off();
 	entered = outcome->entered;
 	created = outcome->created;
 	munmap(outcome, sizeof(*outcome));
-	if (status == 0)
+	if (well)
 		return 0;
 	if (entered < 0)
 		return err_errno(e, entered,
@@ -146,8 +167,8 @@ static int create_inside(int pid_ns, int fs, int fuse, struct err *e)
 	if (created < 0 && created > -4096)
 		return err_errno(e, created, "the kernel does not make the FUSE file system");
 	return err_set(e, -EINTR,
-	               "the process that makes the FUSE file system was ended from inside the "
-	               "container; try again");
+	               "the process that makes the FUSE file system was stopped or ended from "
+	               "inside the container; try again");
 }
 
 int superblock_make(int pid_ns, const char *label, struct superblock *ret, struct err *e)
