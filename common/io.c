@@ -19,7 +19,8 @@
 #define SCM_PIDFD_TYPE 4
 #define KERNEL_FDS_MAX 253   /* SCM_MAX_FD: room for all of them, so that none is lost uncounted */
 #define READ_FILE_FIRST 4096 /* most files of /proc and all configurations fit */
-#define TEMPORARY_TRIES 8    /* names of 64 random bits: the second try is already unlikely */
+#define TEMPORARY_SUFFIX ".tmp"
+#define TEMPORARY_TRIES 8 /* names of 64 random bits: the second try is already unlikely */
 
 int io_write_all(int fd, const void *bytes, size_t len)
 {
@@ -106,7 +107,8 @@ static int create_temporary(int dirfd, const char *path, char *name, size_t size
 
 		if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
 			return -EIO;
-		n = snprintf(name, size, "%s.%016llx.tmp", path, (unsigned long long)random);
+		n = snprintf(name, size, "%s.%016llx" TEMPORARY_SUFFIX, path,
+		             (unsigned long long)random);
 		if (n < 0 || (size_t)n >= size)
 			return -ENAMETOOLONG;
 		fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -117,6 +119,13 @@ static int create_temporary(int dirfd, const char *path, char *name, size_t size
 			return -errno;
 	}
 	return -EEXIST;
+}
+
+bool io_is_temporary(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(TEMPORARY_SUFFIX);
+
+	return len > suffix && strcmp(name + len - suffix, TEMPORARY_SUFFIX) == 0;
 }
 
 /* Make the names in the folder that holds `path` durable. */

@@ -139,15 +139,20 @@ static void without_worker(struct container *c, bool restored)
 		start_afresh(c);
 }
 
+void adopt_lost(struct container *c)
+{
+	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
+	without_worker(c, true);
+	container_step(c);
+	registry_note_loaded(c->set);
+}
+
 static int on_late(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct container *c = arg;
 
-	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
 	report_container(c, "worker.hung", "it did not answer a new broker");
-	without_worker(c, true);
-	container_step(c);
-	registry_note_loaded(c->set);
+	adopt_lost(c);
 	return 0;
 }
 
@@ -235,8 +240,6 @@ int adopt_on_worker(struct container *c, struct record *r)
 		c->fuse_fd = TAKE_FD(r->fds[2]);
 		c->clone_fd = TAKE_FD(r->fds[3]);
 		c->mount = MOUNT_UP;
-	} else {
-		c->dev = 0;
 	}
 	c->worker_ready = true;
 	c->flow = FLOW_IDLE;

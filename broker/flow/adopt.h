@@ -22,5 +22,8 @@ void adopt_begin(struct container *c, const json_t *saved);
 /* ESCROW has come. 0, or -EBADMSG for what makes no sense. */
 int adopt_on_worker(struct container *c, struct record *r);
 
+/* The worker ended before ESCROW came. */
+void adopt_lost(struct container *c);
+
 /* The container is gone: so is its socket. `name`: of its registration's file. */
 void adopt_forget(struct containers *set, const char *name);

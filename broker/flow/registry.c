@@ -234,6 +234,8 @@ void registry_load(struct containers *set)
 	while ((entry = readdir(dir))) {
 		const char *dot = strrchr(entry->d_name, '.');
 
+		if (io_is_temporary(entry->d_name))
+			unlinkat(dirfd(dir), entry->d_name, 0);
 		if (entry->d_name[0] != '.' && dot && strcmp(dot, ".json") == 0 &&
 		    keep_name(set, count, entry->d_name) == 0)
 			count++;

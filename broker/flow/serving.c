@@ -234,13 +234,13 @@ static int on_ready(struct container *c, const struct record *r)
 	result = send_tree(c);
 	if (result >= 0)
 		result = update_resume(c);
+	if (result >= 0 && c->mount == MOUNT_UP)
+		serving_keep(c); /* first: one without it would not outlive us */
 	if (result >= 0 && c->fuse_fd >= 0)
 		result = worker_send(c->worker, WR_MOUNT, &mount, sizeof(mount), NULL, 0,
 		                     &c->fuse_fd, 1);
 	if (result < 0)
 		return result;
-	if (c->mount == MOUNT_UP)
-		serving_keep(c);
 	registry_save(c); /* its pid, for the next broker */
 	workload_serve_waiting(c);
 	if (c->flow == FLOW_WORKER && c->fuse_fd >= 0 && c->mount == MOUNT_MAKING)
@@ -264,6 +264,10 @@ static void on_worker_end(struct container *c)
 	drain_now(c);
 	c->crashes = now - c->worker_ns < CRASH_NS ? c->crashes + 1 : 0;
 	report_container(c, "worker.ended", NULL);
+	if (c->flow == FLOW_ADOPTING) {
+		adopt_lost(c);
+		return;
+	}
 	if (c->mount == MOUNT_MAKING) {
 		mount_failed(c, "its worker ended while the mount was being made");
 		return;
@@ -272,9 +276,8 @@ static void on_worker_end(struct container *c)
 		update_abandon(c);
 		serving_stop(c);
 		if (c->flow == FLOW_WORKER || c->flow == FLOW_PREPARING ||
-		    c->flow == FLOW_FINISHING || c->flow == FLOW_ADOPTING)
+		    c->flow == FLOW_FINISHING)
 			container_flow_done(c); /* with the others an attacher has our question */
-		registry_note_loaded(c->set);
 		return;
 	}
 	if (c->crashes <= CRASHES_MAX && serving_start(c, &why) == -ENOKEY)
