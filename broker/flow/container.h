@@ -98,9 +98,10 @@ struct container {
 	const char *withdraw_event;
 	bool peer_asked; /* for its mount, at the workload socket: nobody else waits for that */
 	int64_t peer_asked_ns;
-	bool failing;      /* `op` makes a mount that is not to be; `reason` says why */
-	bool op_is_update; /* `op` makes the steps of `update` */
-	bool check_again;  /* the mounts changed while `check` was looking */
+	bool failing;        /* `op` makes a mount that is not to be; `reason` says why */
+	bool op_is_update;   /* `op` makes the steps of `update` */
+	bool check_again;    /* the mounts changed while `check` was looking */
+	bool check_repeated; /* one that was killed, once */
 	pid_t left_worker; /* serves since an earlier broker: its pid and start time, 0 if there is none */
 	uint64_t left_worker_start;
 	bool lost_watch;

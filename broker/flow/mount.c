@@ -417,6 +417,8 @@ static void on_check_news(void *arg, struct operation_news *news)
 	if (news->event == OPERATION_SLOW)
 		return;
 	c->check = NULL;
+	c->check_repeated =
+		news->event == OPERATION_FAILED && news->error == -EPIPE && !c->check_repeated;
 	if (news->event == OPERATION_FAILED)
 		found = news->error;
 	else {
@@ -431,7 +433,7 @@ static void on_check_news(void *arg, struct operation_news *news)
 		        "unmounted from inside the container; `coffer attach` mounts again");
 		mount_withdraw(c, MOUNT_LOST, "mount.lost");
 	}
-	if (c->check_again)
+	if (c->check_again || c->check_repeated)
 		on_mounts_changed(NULL, -1, 0, c);
 }
 
