@@ -246,6 +246,7 @@ static void on_mounted(struct container *c, struct record *r)
 	c->clone_fd = TAKE_FD(r->fds[0]);
 	c->dev = ((const struct ar_mounted *)r->payload)->dev;
 	c->mount = MOUNT_UP;
+	c->holds_up = false;
 	c->reason.text[0] = '\0';
 	serving_keep(c);
 	fdstore_keep(c);
@@ -262,8 +263,12 @@ static void on_mount_news(void *arg, struct operation_news *news)
 	struct container *c = arg;
 	struct err why = c->failing ? c->reason : news->why;
 
-	if (news->event == OPERATION_SLOW)
+	if (news->event == OPERATION_SLOW) {
+		c->holds_up = true; /* a change is answered without it from now on */
+		container_tell_waiters(c, news->error, HOLDS_UP_REASON);
+		settle_check(c->set);
 		return;
+	}
 	if (news->event == OPERATION_FAILED || c->failing) {
 		c->op = NULL;
 		mount_failed(c, why.text);
@@ -340,8 +345,10 @@ static void on_detach_news(void *arg, struct operation_news *news)
 {
 	struct container *c = arg;
 
-	if (news->event == OPERATION_SLOW)
+	if (news->event == OPERATION_SLOW) { /* the rest is not worth waiting for */
+		container_tell_waiters(c, news->error, HOLDS_UP_REASON);
 		return;
+	}
 	c->op = NULL;
 	if (news->event == OPERATION_FAILED && news->error != -ENOENT) {
 		report_container(c, "detach.failed", news->why.text);
@@ -400,7 +407,7 @@ void mount_clear_old(struct container *c)
 {
 	int result;
 
-	c->flow = FLOW_DETACHING;
+	c->flow = FLOW_CLEARING;
 	result = ask(c, AR_UNMOUNT, on_old_gone, &c->op);
 	if (result < 0)
 		old_stays(c, result, "no attacher could be started");
