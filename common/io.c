@@ -149,7 +149,7 @@ static int sync_folder_of(int dirfd, const char *path)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int write_and_sync(int fd, const void *bytes, size_t len, mode_t mode)
+static int write_whole(int fd, const void *bytes, size_t len, mode_t mode, bool sync)
 {
 	int r = io_write_all(fd, bytes, len);
 
@@ -158,10 +158,11 @@ static int write_and_sync(int fd, const void *bytes, size_t len, mode_t mode)
 	/* Not left to the umask: the caller says what the file shall be. */
 	if (fchmod(fd, mode) < 0)
 		return -errno;
-	return fsync(fd) < 0 ? -errno : 0;
+	return sync && fsync(fd) < 0 ? -errno : 0;
 }
 
-int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
+static int replace_file(int dirfd, const char *path, const struct iovec *content, mode_t mode,
+                        bool sync)
 {
 	char temporary[PATH_MAX];
 	SCOPED_FD int fd = create_temporary(dirfd, path, temporary, sizeof(temporary));
@@ -172,14 +173,30 @@ int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t 
 		fd = -1;
 		return r;
 	}
-	r = write_and_sync(fd, bytes, len, mode);
+	r = write_whole(fd, content->iov_base, content->iov_len, mode, sync);
 	if (r == 0 && renameat(dirfd, temporary, dirfd, path) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(dirfd, temporary, 0);
 		return r;
 	}
-	return sync_folder_of(dirfd, path);
+	return sync ? sync_folder_of(dirfd, path) : 0;
+}
+
+int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
+{
+	struct iovec content = { .iov_len = len };
+
+	memcpy(&content.iov_base, &bytes, sizeof(bytes)); /* only read: its type does not say so */
+	return replace_file(dirfd, path, &content, mode, true);
+}
+
+int io_write_file_quick(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
+{
+	struct iovec content = { .iov_len = len };
+
+	memcpy(&content.iov_base, &bytes, sizeof(bytes));
+	return replace_file(dirfd, path, &content, mode, false);
 }
 
 ssize_t io_sendv(int sock, const struct iovec *parts, size_t count, const int *fds, size_t nfds,

@@ -53,7 +53,7 @@ void registry_save(struct container *c)
 
 	c->unsaved = false;
 	file_name(c->instance_text, name);
-	if (dir < 0 || !text || io_write_file_atomic(dir, name, text, strlen(text), 0600) < 0)
+	if (dir < 0 || !text || io_write_file_quick(dir, name, text, strlen(text), 0600) < 0)
 		log_warn("cannot save the registration of process %d; a restarted broker will not "
 		         "know it",
 		         c->facts.fixed.pid);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Row 33 of docs/threats.md: a container that stops whatever appears in its pid namespace. The process of ours that makes
+# Row 47 of docs/threats.md: a container that stops whatever appears in its pid namespace. The process of ours that makes
 # its file system is there for a moment: attaching works or fails at once, and nothing of ours stays, stopped or not.
 . "$(dirname "$0")/duel.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A container with a file system of its own at /run that never answers, so that the way to the mount folder cannot be
+# Row 48 of docs/threats.md: a container with a file system of its own at /run that never answers, so that the way to
+# the mount folder cannot be
 # walked: attaching gives up in time and says so, changes do not wait for it again, and others are served meanwhile.
 . "$(dirname "$0")/lib.sh"
 
