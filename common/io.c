@@ -19,7 +19,8 @@
 #define SCM_PIDFD_TYPE 4
 #define KERNEL_FDS_MAX 253   /* SCM_MAX_FD: room for all of them, so that none is lost uncounted */
 #define READ_FILE_FIRST 4096 /* most files of /proc and all configurations fit */
-#define TEMPORARY_TRIES 8    /* names of 64 random bits: the second try is already unlikely */
+#define TEMPORARY_SUFFIX ".tmp"
+#define TEMPORARY_TRIES 8 /* names of 64 random bits: the second try is already unlikely */
 
 int io_write_all(int fd, const void *bytes, size_t len)
 {
@@ -106,7 +107,8 @@ static int create_temporary(int dirfd, const char *path, char *name, size_t size
 
 		if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
 			return -EIO;
-		n = snprintf(name, size, "%s.%016llx.tmp", path, (unsigned long long)random);
+		n = snprintf(name, size, "%s.%016llx" TEMPORARY_SUFFIX, path,
+		             (unsigned long long)random);
 		if (n < 0 || (size_t)n >= size)
 			return -ENAMETOOLONG;
 		fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -117,6 +119,13 @@ static int create_temporary(int dirfd, const char *path, char *name, size_t size
 			return -errno;
 	}
 	return -EEXIST;
+}
+
+bool io_is_temporary(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(TEMPORARY_SUFFIX);
+
+	return len > suffix && strcmp(name + len - suffix, TEMPORARY_SUFFIX) == 0;
 }
 
 /* Make the names in the folder that holds `path` durable. */
@@ -140,7 +149,7 @@ static int sync_folder_of(int dirfd, const char *path)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int write_and_sync(int fd, const void *bytes, size_t len, mode_t mode)
+static int write_whole(int fd, const void *bytes, size_t len, mode_t mode, bool sync)
 {
 	int r = io_write_all(fd, bytes, len);
 
@@ -149,10 +158,11 @@ static int write_and_sync(int fd, const void *bytes, size_t len, mode_t mode)
 	/* Not left to the umask: the caller says what the file shall be. */
 	if (fchmod(fd, mode) < 0)
 		return -errno;
-	return fsync(fd) < 0 ? -errno : 0;
+	return sync && fsync(fd) < 0 ? -errno : 0;
 }
 
-int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
+static int replace_file(int dirfd, const char *path, const struct iovec *content, mode_t mode,
+                        bool sync)
 {
 	char temporary[PATH_MAX];
 	SCOPED_FD int fd = create_temporary(dirfd, path, temporary, sizeof(temporary));
@@ -163,14 +173,30 @@ int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t 
 		fd = -1;
 		return r;
 	}
-	r = write_and_sync(fd, bytes, len, mode);
+	r = write_whole(fd, content->iov_base, content->iov_len, mode, sync);
 	if (r == 0 && renameat(dirfd, temporary, dirfd, path) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(dirfd, temporary, 0);
 		return r;
 	}
-	return sync_folder_of(dirfd, path);
+	return sync ? sync_folder_of(dirfd, path) : 0;
+}
+
+int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
+{
+	struct iovec content = { .iov_len = len };
+
+	memcpy(&content.iov_base, &bytes, sizeof(bytes)); /* only read: its type does not say so */
+	return replace_file(dirfd, path, &content, mode, true);
+}
+
+int io_write_file_quick(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
+{
+	struct iovec content = { .iov_len = len };
+
+	memcpy(&content.iov_base, &bytes, sizeof(bytes));
+	return replace_file(dirfd, path, &content, mode, false);
 }
 
 ssize_t io_sendv(int sock, const struct iovec *parts, size_t count, const int *fds, size_t nfds,

@@ -73,6 +73,9 @@ static void broker_is_gone(struct worker *w)
 	if (w->api)
 		api_close_all(w->api);
 	channel_send_released(w);
+	/* A mount that was still being made nobody could take over from us, nor take off: it goes. */
+	if (w->clone_fd < 0)
+		device_free(TAKE_PTR(w->device));
 }
 
 /* The kernel holds nothing of us any more. The broker notices by itself. */

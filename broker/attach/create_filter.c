@@ -30,11 +30,10 @@ int create_filter_install(void)
 		BPF_LOAD(BPF_DATA(nr)),
 		ALLOW(SYS_exit_group),
 		ALLOW(SYS_exit),
-		ALLOW(SYS_wait4),
 		ALLOW(SYS_rt_sigreturn),
 		ALLOW(SYS_restart_syscall),
 		ALLOW_IF(SYS_fsconfig, args[1], FSCONFIG_CMD_CREATE),
-		ALLOW_IF(SYS_clone, args[0], SIGCHLD),
+		ALLOW_IF(SYS_clone, args[0], CREATE_FORK_FLAGS),
 		ALLOW_IF(SYS_prctl, args[0], PR_SET_PDEATHSIG),
 		BPF_ANSWER(SECCOMP_RET_KILL_PROCESS),
 	};

@@ -8,12 +8,18 @@
  * inherited over fork), and a tracer cannot lift it: the kernel applies it to what the tracer made
  * of the call.
  *
- * Allowed: fsconfig(FSCONFIG_CMD_CREATE), clone with no sharing (one fork), wait4,
+ * Allowed: fsconfig(FSCONFIG_CMD_CREATE), clone with no sharing and the same parent,
  * prctl(PR_SET_PDEATHSIG), exit and return from a signal. Everything else ends the process
  * (SIGSYS). Written as the few instructions it is (seccomp(2)): libseccomp frees memory after it
  * has loaded a filter, and this one forbids even what free may call.
  */
 #pragma once
+
+#include <sched.h>
+#include <signal.h>
+
+/* The one clone there is. Whatever comes of it is a child of the process that waits outside. */
+#define CREATE_FORK_FLAGS (CLONE_PARENT | SIGCHLD)
 
 /* Install it on the calling process (sets no_new_privs). 0 or -errno. */
 int create_filter_install(void);

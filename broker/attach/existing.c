@@ -104,12 +104,18 @@ int existing_take(int folder, struct existing *ret, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-int existing_send(const struct existing *x, int sock, uint64_t serial, int fuse, struct err *e)
+int existing_send(const struct existing *x, int sock, uint64_t serial,
+                  const struct superblock *super, struct err *e)
 {
 	struct ar_existing fixed = { .count = (uint32_t)x->count };
 	unsigned char texts[RECORD_PAYLOAD_MAX - sizeof(fixed)];
+	struct sys_place place;
 	size_t at = 0;
-	int r = 0;
+	int r = sys_place_of(super->mount, &place);
+
+	if (r < 0)
+		return err_errno(e, r, "cannot look at the mount");
+	fixed.dev = place.dev;
 
 	for (size_t i = 0; i < x->count && r == 0; i++) {
 		const struct existing_entry *entry = &x->entry[i];
@@ -130,7 +136,8 @@ int existing_send(const struct existing *x, int sock, uint64_t serial, int fuse,
 		               "the names and links in the mount folder are too long altogether; "
 		               "move some "
 		               "elsewhere");
-	r = record_send(sock, AR_EXISTING, serial, &fixed, sizeof(fixed), texts, at, &fuse, 1);
+	r = record_send(sock, AR_EXISTING, serial, &fixed, sizeof(fixed), texts, at, &super->fuse,
+	                1);
 	return r < 0 ? err_errno(e, r, "the broker is gone") : 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "attach/superblock.h"
 #include "coffer/attach_proto.h"
 #include "coffer/err.h"
 
@@ -31,8 +32,9 @@ void existing_clear(struct existing *x);
 /* Take up what `folder` holds. In the container's mount namespace. */
 int existing_take(int folder, struct existing *ret, struct err *e);
 
-/* Send EXISTING with the FUSE descriptor. */
-int existing_send(const struct existing *x, int sock, uint64_t serial, int fuse, struct err *e);
+/* Send EXISTING: the FUSE descriptor, and the device of its mount. */
+int existing_send(const struct existing *x, int sock, uint64_t serial,
+                  const struct superblock *super, struct err *e);
 
 /* Set it down on the placeholders of the mount `mount`, which the caller's mount namespace has
  * attached. */

@@ -173,7 +173,7 @@ int mount_run(struct operation_call *call, struct err *e)
 	    (r = superblock_make(call->config->enter_fd, m.target.fds[TARGET_PID], m.target.label,
 	                         &m.super, e)) < 0 ||
 	    (r = survey(&m, e)) < 0 ||
-	    (r = existing_send(m.existing, call->sock, serial, m.super.fuse, e)) < 0)
+	    (r = existing_send(m.existing, call->sock, serial, &m.super, e)) < 0)
 		return r;
 	r = wait_for_go(call, e);
 	if (r <= 0)

@@ -79,11 +79,31 @@ static void go_in(const int *fds, size_t count, int program)
 	_exit(1);
 }
 
-/* What the process says of itself while it is outside is true; `created` is not believed. */
-static int judge(int status, struct enter_outcome outcome, struct err *e)
+/*
+ * Waits for both processes, the one outside and what it forked inside, which is ours too; true if
+ * both did their part. The container's root may signal the one that is inside: what it stops is
+ * ended, for it would stay for as long as the container likes.
+ */
+static bool see_off(void)
 {
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
+	bool well = true;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WUNTRACED)) > 0 || errno == EINTR) {
+		if (pid <= 0)
+			continue;
+		if (WIFSTOPPED(status))
+			kill(pid, SIGKILL); /* not reaped yet, so the number is still its own */
+		else
+			well &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	}
+	return well;
+}
+
+/* What the process says of itself while it is outside is true; `created` is not believed. */
+static int judge(struct enter_outcome outcome, struct err *e)
+{
 	if (outcome.entered == NOT_RUN)
 		return err_set(e, -ENOEXEC, "coffer-enter cannot be run");
 	if (outcome.entered < 0)
@@ -103,7 +123,8 @@ static int create_inside(int program, int pid_ns, int fs, int fuse, struct err *
 	struct enter_outcome *outcome = NULL, said;
 	SCOPED_FD int memory = make_outcome(&outcome);
 	int fds[ENTER_CREATE_SELF_FD - ENTER_CREATE_PID_NS_FD];
-	int status = 1, error;
+	int error;
+	bool well;
 	pid_t child;
 
 	if (memory < 0 || !outcome)
@@ -118,13 +139,12 @@ static int create_inside(int program, int pid_ns, int fs, int fuse, struct err *
 	if (child == 0)
 		go_in(fds, ARRAY_LEN(fds), program);
 	error = -errno;
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
+	well = child > 0 && see_off();
 	said = *outcome;
 	munmap(outcome, sizeof(*outcome));
 	if (child < 0)
 		return err_errno(e, error, "cannot start a process to enter the container");
-	return judge(status, said, e);
+	return well ? 0 : judge(said, e);
 }
 
 /* At the number that enter.h says. */

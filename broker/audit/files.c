@@ -45,14 +45,6 @@ static int compare_numbers(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* A temporary file of io_write_file_atomic: a crash came before its rename. */
-static bool is_left_over(const char *name)
-{
-	size_t len = strlen(name), suffix = strlen(".tmp");
-
-	return len > suffix && strcmp(name + len - suffix, ".tmp") == 0;
-}
-
 int files_list(struct files *files)
 {
 	SCOPED(close_folder) DIR *folder = NULL;
@@ -69,7 +61,7 @@ int files_list(struct files *files)
 	while (errno = 0, (entry = readdir(folder))) {
 		uint64_t number = number_of(entry->d_name);
 
-		if (is_left_over(entry->d_name))
+		if (io_is_temporary(entry->d_name))
 			(void)unlinkat(files->dir, entry->d_name, 0);
 		if (number == 0)
 			continue;

@@ -8,7 +8,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "attach/create_filter.h"
@@ -18,10 +17,13 @@
 #define SYS_close_range 436
 #endif
 
-/* A fork that needs no system call but clone itself, in parent and child. */
+/*
+ * A fork that needs no system call but clone itself, in parent and child. The child is the
+ * attacher's, as its parent is, so that it is seen off by somebody who outlives neither of them.
+ */
 static pid_t bare_fork(void)
 {
-	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	return (pid_t)syscall(SYS_clone, CREATE_FORK_FLAGS, 0, 0, 0, 0);
 }
 
 /* The call itself: the C library's _exit may be more than the filter allows. */
@@ -65,7 +67,6 @@ int create_main(void)
 {
 	struct enter_outcome *outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE,
 	                                     MAP_SHARED, ENTER_CREATE_OUTCOME_FD, 0);
-	int status = 1;
 	pid_t child;
 
 	prctl(PR_SET_NAME, "coffer-create");
@@ -79,8 +80,6 @@ int create_main(void)
 		create(outcome);
 	if (child < 0)
 		outcome->entered = -errno;
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	leave(status != 0);
+	leave(child < 0);
 	return 1;
 }

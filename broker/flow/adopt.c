@@ -326,8 +326,6 @@ int adopt_on_worker(struct container *c, struct record *r)
 		c->mount = MOUNT_UP;
 		mount_watch(c);
 		fdstore_keep(c); /* a manager that was told to stop us has forgotten it */
-	} else {
-		c->dev = 0;
 	}
 	if (result >= 0 && ours && !c->ring)
 		result = -EBADMSG; /* it speaks as we do, but its memory is not ours */

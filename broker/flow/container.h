@@ -37,6 +37,11 @@
 	"it shares the host's mount namespace, where a mount would be everybody's; use the " \
 	"workload socket"
 
+/* Whoever asked is not kept until the attacher has come out of there. */
+#define HOLDS_UP_REASON                                                                        \
+	"the container keeps the way to its mount folder from being walked (by a file system " \
+	"of its own that does not answer?)"
+
 enum mount_state { MOUNT_NONE, MOUNT_MAKING, MOUNT_UP, MOUNT_LOST, MOUNT_FAILED, MOUNT_DETACHED };
 
 enum flow_state {
@@ -51,6 +56,7 @@ enum flow_state {
 	FLOW_FINISHING,
 	FLOW_FOLDER, /* attacher makes the empty folder */
 	FLOW_DETACHING,
+	FLOW_CLEARING, /* a dead mount is taken off, before a new one or for good */
 };
 
 struct container;
@@ -106,8 +112,11 @@ struct container {
 	const char *withdraw_event;
 	bool peer_asked; /* for its mount, at the workload socket: nobody else waits for that */
 	int64_t peer_asked_ns;
+	bool failing;      /* `op` makes a mount that is not to be; `reason` says why */
 	bool op_is_update; /* `op` makes the steps of `update` */
 	bool check_again;  /* the mounts changed while `check` was looking */
+	bool holds_up; /* it kept an attacher waiting at its folder for too long: nobody waits again */
+	bool check_repeated; /* one that was killed, once */
 	pid_t left_worker; /* serves since an earlier broker: its pid and start time, 0 if there is none */
 	uint64_t left_worker_start;
 	bool lost_watch;

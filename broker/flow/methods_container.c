@@ -141,6 +141,8 @@ int method_attach(struct broker *b, struct call *call, json_t *parameters, struc
 		return result;
 	if (c && c->flow == FLOW_DETACHING)
 		return err_set(e, -EBUSY, "it is being detached; try again");
+	if (c && c->holds_up && c->flow != FLOW_IDLE)
+		return err_set(e, -EBUSY, "%s", HOLDS_UP_REASON);
 	return c ? attach_now(c, call, e) : inspect_for(b, call, &q, on_attach_inspected, e);
 }
 

@@ -56,8 +56,10 @@ void mount_drop(struct container *c)
 /* Whatever was under way, there is no mount; connections lose their worker too and come again. */
 static void give_up(struct container *c, enum mount_state state)
 {
-	/* One that fails while it is up is still in its place, dead, and has to be taken off first. */
-	uint64_t dead = state == MOUNT_FAILED && c->mount == MOUNT_UP ? c->dev : 0;
+	/* One that fails while it is up, or may have come up, is still in its place, dead, and has to
+	 * be taken off first. */
+	bool shown = c->mount == MOUNT_UP || c->flow == FLOW_SETTING;
+	uint64_t dead = state == MOUNT_FAILED && shown ? c->dev : 0;
 
 	operation_cancel(c->op);
 	c->op = NULL;
@@ -94,13 +96,24 @@ void mount_withdraw(struct container *c, enum mount_state state, const char *eve
 
 void mount_failed(struct container *c, const char *why)
 {
+	bool halfway = c->mount == MOUNT_MAKING;
 	char label[256];
 
 	err_set(&c->reason, -EIO, "%s", why);
+	c->failing = c->op && c->flow == FLOW_SETTING;
+	if (c->failing) { /* what it does in the container has to be over before it is undone */
+		operation_stop(c->op);
+		return;
+	}
 	give_up(c, MOUNT_FAILED);
 	report_container(c, "attach.failed", why);
 	log_warn("%s: not attached: %s", container_label(c, label, sizeof(label)), why);
 	container_tell_waiters(c, -EIO, c->reason.text);
+	if (halfway && c->dev) {                 /* nobody has seen it work: it is undone at once */
+		c->settled = c->set->generation; /* not made again before the next change */
+		mount_clear_old(c);
+		return;
+	}
 	container_flow_done(c);
 }
 
@@ -196,15 +209,17 @@ static void on_existing(struct container *c, struct record *r)
 	struct err why = { "" };
 	int result;
 
-	if (r->nfds != 1) {
+	if (r->nfds != 1 || r->len < sizeof(struct ar_existing)) {
 		mount_failed(c, "the attacher gave no file system");
 		return;
 	}
 	c->fuse_fd = TAKE_FD(r->fds[0]);
+	c->dev = ((const struct ar_existing *)r->payload)->dev;
 	if (c->worker) {
 		result = take_existing(c, r);
 		if (result >= 0)
 			result = tell_running_worker(c, before);
+		registry_save(c); /* the next broker must know what to take off */
 	} else {
 		tree_clear(&c->tree);
 		result = serving_new_tree(c);
@@ -229,6 +244,7 @@ static void on_mounted(struct container *c, struct record *r)
 	c->clone_fd = TAKE_FD(r->fds[0]);
 	c->dev = ((const struct ar_mounted *)r->payload)->dev;
 	c->mount = MOUNT_UP;
+	c->holds_up = false;
 	c->reason.text[0] = '\0';
 	serving_keep(c);
 	fdstore_keep(c);
@@ -243,12 +259,17 @@ static void on_mounted(struct container *c, struct record *r)
 static void on_mount_news(void *arg, struct operation_news *news)
 {
 	struct container *c = arg;
+	struct err why = c->failing ? c->reason : news->why;
 
-	if (news->event == OPERATION_SLOW)
+	if (news->event == OPERATION_SLOW) {
+		c->holds_up = true; /* a change is answered without it from now on */
+		container_tell_waiters(c, news->error, HOLDS_UP_REASON);
+		settle_check(c->set);
 		return;
-	if (news->event == OPERATION_FAILED) {
+	}
+	if (news->event == OPERATION_FAILED || c->failing) {
 		c->op = NULL;
-		mount_failed(c, news->why.text);
+		mount_failed(c, why.text);
 		return;
 	}
 	if (news->record->type == AR_EXISTING && c->flow == FLOW_EXISTING) {
@@ -322,8 +343,10 @@ static void on_detach_news(void *arg, struct operation_news *news)
 {
 	struct container *c = arg;
 
-	if (news->event == OPERATION_SLOW)
+	if (news->event == OPERATION_SLOW) { /* the rest is not worth waiting for */
+		container_tell_waiters(c, news->error, HOLDS_UP_REASON);
 		return;
+	}
 	c->op = NULL;
 	if (news->event == OPERATION_FAILED && news->error != -ENOENT) {
 		report_container(c, "detach.failed", news->why.text);
@@ -351,6 +374,17 @@ int mount_detach(struct container *c)
 	return result;
 }
 
+/* A new one would come to lie over it: that waits for the next change, which tries again. */
+static void old_stays(struct container *c, int error, const char *why)
+{
+	err_set(&c->reason, error, "a dead mount could not be taken off: %s", why);
+	report_container(c, "attach.failed", c->reason.text);
+	c->mount = MOUNT_FAILED;
+	c->settled = c->set->generation;
+	container_tell_waiters(c, error, c->reason.text);
+	container_flow_done(c);
+}
+
 static void on_old_gone(void *arg, struct operation_news *news)
 {
 	struct container *c = arg;
@@ -358,6 +392,10 @@ static void on_old_gone(void *arg, struct operation_news *news)
 	if (news->event == OPERATION_SLOW)
 		return;
 	c->op = NULL;
+	if (news->event == OPERATION_FAILED && news->error != -ENOENT) {
+		old_stays(c, news->error, news->why.text);
+		return;
+	}
 	c->dev = 0; /* gone, or not there any more: either way a new one may come */
 	c->flow = FLOW_IDLE;
 	container_step(c);
@@ -365,12 +403,12 @@ static void on_old_gone(void *arg, struct operation_news *news)
 
 void mount_clear_old(struct container *c)
 {
-	c->flow = FLOW_DETACHING;
-	if (ask(c, AR_UNMOUNT, on_old_gone, &c->op) < 0) {
-		c->dev = 0;
-		c->flow = FLOW_IDLE;
-		log_warn("cannot start an attacher to take off the mount of an earlier broker");
-	}
+	int result;
+
+	c->flow = FLOW_CLEARING;
+	result = ask(c, AR_UNMOUNT, on_old_gone, &c->op);
+	if (result < 0)
+		old_stays(c, result, "no attacher could be started");
 }
 
 static int on_mounts_changed(sd_event_source *source, int fd, uint32_t events, void *arg);
@@ -384,6 +422,8 @@ static void on_check_news(void *arg, struct operation_news *news)
 	if (news->event == OPERATION_SLOW)
 		return;
 	c->check = NULL;
+	c->check_repeated =
+		news->event == OPERATION_FAILED && news->error == -EPIPE && !c->check_repeated;
 	if (news->event == OPERATION_FAILED)
 		found = news->error;
 	else {
@@ -398,7 +438,7 @@ static void on_check_news(void *arg, struct operation_news *news)
 		        "unmounted from inside the container; `coffer attach` mounts again");
 		mount_withdraw(c, MOUNT_LOST, "mount.lost");
 	}
-	if (c->check_again)
+	if (c->check_again || c->check_repeated)
 		on_mounts_changed(NULL, -1, 0, c);
 }
 

@@ -210,6 +210,12 @@ int operation_send(struct operation *op, uint16_t type)
 	return record_send(op->sock, type, 1, NULL, 0, NULL, 0, NULL, 0);
 }
 
+void operation_stop(struct operation *op)
+{
+	if (op->pidfd >= 0)
+		kern_pidfd_send_signal(op->pidfd, SIGKILL);
+}
+
 void operation_cancel(struct operation *op)
 {
 	if (!op)

@@ -49,5 +49,8 @@ int operation_start(struct broker *b, const struct operation_request *request,
 /* The next record of the conversation (AR_GO). */
 int operation_send(struct operation *op, uint16_t type);
 
+/* The child is killed; FAILED comes when it is gone, unless it had its last word before. */
+void operation_stop(struct operation *op);
+
 /* The owner is gone: the child is killed, no handler is called any more. NULL is fine. */
 void operation_cancel(struct operation *op);

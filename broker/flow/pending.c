@@ -23,10 +23,12 @@
 #include "coffer/json.h"
 #include "coffer/kern.h"
 #include "coffer/log.h"
+#include "coffer/times.h"
 #include "flow/container.h"
 #include "flow/inspection.h"
 #include "server/folders.h"
 
+#define HOOK_TIME_MAX_S 60     /* a hook waits 35 s at most */
 #define PENDING_FILE_MAX 65536 /* id, bundle and annotations of one container */
 
 static int parse(const char *text, size_t len, struct inspection_request *ret, struct err *e)
@@ -127,6 +129,16 @@ static void take_one(struct containers *set, int dir, const char *name)
 	forget(set, name);
 }
 
+/* Of a hook that was killed while it wrote; none that lives takes so long. */
+static void sweep(int dir, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    times_now() / NS_PER_S - st.st_mtime > HOOK_TIME_MAX_S)
+		unlinkat(dir, name, 0);
+}
+
 static bool is_ours(int fd)
 {
 	struct stat st;
@@ -179,6 +191,8 @@ void containers_take_pending(struct containers *c)
 	while ((entry = readdir(dir))) {
 		const char *dot = strrchr(entry->d_name, '.');
 
+		if (io_is_temporary(entry->d_name))
+			sweep(dirfd(dir), entry->d_name);
 		if (entry->d_name[0] != '.' && dot && strcmp(dot, ".json") == 0)
 			take_one(c, dirfd(dir), entry->d_name);
 	}

@@ -59,7 +59,7 @@ void registry_save(struct container *c)
 
 	c->unsaved = false;
 	file_name(c->instance_text, name);
-	if (dir < 0 || !text || io_write_file_atomic(dir, name, text, strlen(text), 0600) < 0)
+	if (dir < 0 || !text || io_write_file_quick(dir, name, text, strlen(text), 0600) < 0)
 		log_warn("cannot save the registration of process %d; a restarted broker will not "
 		         "know it",
 		         c->facts.fixed.pid);
@@ -244,6 +244,8 @@ void registry_load(struct containers *set)
 	while ((entry = readdir(dir))) {
 		const char *dot = strrchr(entry->d_name, '.');
 
+		if (io_is_temporary(entry->d_name))
+			unlinkat(dirfd(dir), entry->d_name, 0);
 		if (entry->d_name[0] != '.' && dot && strcmp(dot, ".json") == 0 &&
 		    keep_name(set, count, entry->d_name) == 0)
 			count++;

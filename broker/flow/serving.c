@@ -189,12 +189,12 @@ static int on_ready(struct container *c, const struct record *r)
 	result = send_tree(c);
 	if (result >= 0)
 		result = update_resume(c);
+	if (result >= 0 && c->mount == MOUNT_UP)
+		serving_keep(c); /* first: one without it would not outlive us */
 	if (result >= 0 && c->fuse_fd >= 0)
 		result = serving_send_mount(c, c->mount == MOUNT_UP ? RESUME_SERVE : RESUME_NOT);
 	if (result < 0)
 		return result;
-	if (c->mount == MOUNT_UP)
-		serving_keep(c);
 	registry_save(c); /* its pid, for the next broker */
 	workload_serve_waiting(c);
 	if (c->flow == FLOW_WORKER && c->fuse_fd >= 0 && c->mount == MOUNT_MAKING)

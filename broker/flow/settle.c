@@ -49,7 +49,8 @@ static void answer(struct settle *s)
 static bool all_settled(const struct containers *set, uint64_t generation)
 {
 	for (const struct container *c = set->first; c; c = c->next)
-		if (c->settled < generation && !(c->mount == MOUNT_MAKING && c->peer_asked))
+		if (c->settled < generation &&
+		    !(c->mount == MOUNT_MAKING && (c->peer_asked || c->holds_up)))
 			return false;
 	return true;
 }

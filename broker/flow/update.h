@@ -22,6 +22,7 @@ struct update {
 	size_t dropped;  /* of those: pages are gone */
 	size_t dropping; /* and these the attacher is at */
 	bool more;       /* the plan was cut: plan again afterwards */
+	bool repeated;   /* at once, after an attacher that was killed */
 	bool said;       /* a failure of this change is in the log already */
 };
 

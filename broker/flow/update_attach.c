@@ -146,6 +146,13 @@ static void on_changed(void *arg, struct operation_news *news)
 	}
 	c->op = NULL;
 	c->op_is_update = false;
+	if (news->event == OPERATION_FAILED && news->error == -EPIPE && c->update &&
+	    !c->update->repeated) {
+		c->update->repeated =
+			true; /* it was killed, and the container has no part in that */
+		update_run(c);
+		return;
+	}
 	if (news->event == OPERATION_FAILED) {
 		retry_later(c, news->why.text);
 		return;

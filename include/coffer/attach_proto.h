@@ -146,6 +146,7 @@ struct ar_mount {
 struct ar_existing {
 	uint32_t count;
 	uint32_t reserved;
+	uint64_t dev; /* st_dev of the mount to come: found by it if the attacher dies on the way */
 	/* each: u32 kind (enum worker_node_kind: placeholder or symlink), counted texts name, link
 	 * target */
 };

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -30,6 +31,12 @@ int io_read_file(int dirfd, const char *path, size_t max, char **ret, size_t *re
  * failure nothing changed.
  */
 int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode);
+
+/* The same without waiting for a disk: for what is of no use after the host has started again. */
+int io_write_file_quick(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode);
+
+/* The name of such a temporary file: if nobody is writing it, a crash came before its rename. */
+bool io_is_temporary(const char *name);
 
 /*
  * One message on a socket with up to IO_FDS_MAX descriptors beside it (nfds may be 0). `flags` as

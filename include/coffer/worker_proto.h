@@ -38,7 +38,8 @@
  *
  * The channel keeps the order, and each kind of question has one answer, so that nothing is told
  * apart by serials. An unknown or unexpected record ends the sender.
- * The channel's end (broker gone): the worker goes on serving its mount.
+ * The channel's end (broker gone): the worker goes on serving its mount, if it was told KEEP; a
+ * mount that was still being made is given up.
  *
  * Nodes. A node id is never used for two things in one mount. 1 is the root folder. Folders and
  * placeholders keep theirs for life; a file's node is one version of one path and immutable. A file

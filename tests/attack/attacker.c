@@ -31,6 +31,8 @@ static const struct {
 	{ "swap", cmd_swap, 2, "A B: exchange the two names for ever" },
 	{ "opens", cmd_opens, 2, "FILE COUNT: that many opens by several processes" },
 	{ "compare", cmd_compare, 3, "ROUNDS A B: errors and times of opening two paths" },
+	{ "halt", cmd_halt, 0,
+	  "stops all others in its pid namespace, again and again, until its input ends" },
 	{ "fill", cmd_fill, 0, "no further process fits: prints how many, ends with its input" },
 	{ "peek", cmd_peek, 1, "PID...: look into other processes" },
 	{ "overwrite", cmd_overwrite, 1, "LOG: write to the program of whatever comes by" },

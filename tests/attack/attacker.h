@@ -51,6 +51,7 @@ int cmd_swap(int argc, char **argv);
 int cmd_opens(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_fill(int argc, char **argv);
+int cmd_halt(int argc, char **argv);
 int cmd_peek(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_overwrite(int argc, char **argv);

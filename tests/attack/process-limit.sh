@@ -15,7 +15,8 @@ run_container full
 spawner=$(pgrep -P "$broker_pid")
 
 nothing_left() {
-	[[ $(pgrep -P "$spawner" -c -x cofferd || true) -eq 0 ]] || fail "an attacher stayed: $(ps --ppid "$spawner" -o args)"
+	mapfile -t left < <(pgrep -P "$spawner" -x coffer-spawner || true) # attachers carry its name
+	"$here/await" end "${left[@]}" || fail "an attacher stayed: $(ps --ppid "$spawner" -o args)"
 	reads victim /run/secrets/victim-secret "$VICTIM_VALUE"
 }
 fill() { # NAME: processes until none fits, until `end NAME`

@@ -15,6 +15,7 @@ NEXT=$COFFER_BUILD/tests/next
 # start_broker runs $COFFER_BUILD/broker/cofferd; the build in place is what this says.
 mkdir -p "$D/installed/"{broker,fuse,client}
 ln -s "$COFFER_BUILD"/client/* "$D/installed/client/"
+ln -s "$COFFER_BUILD/broker/coffer-enter" "$D/installed/broker/"
 install_build() { # this | next
 	local from_broker=$THIS/broker from_fuse=$THIS/fuse
 	[[ $1 == this ]] || from_broker=$NEXT from_fuse=$NEXT

@@ -294,13 +294,27 @@ END_TEST
 
 START_TEST(the_mount_is_served_on_when_the_broker_is_gone)
 {
+	int clone; /* any descriptor does: the worker only holds it, and a real one would hold the mount */
+
 	start(0);
+	clone = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fake_send_raw(&broker, WR_KEEP, NULL, 0, &clone, 1);
+	close(clone);
 	assert_reads("db-password", "version one");
 	broker.channel = fd_close(broker.channel);
 	assert_reads("tls/cert", "certificate");
 	/* With the last of the mount's holders gone too, nothing is left to do. */
 	kill(box.pid, SIGKILL);
 	box.mnt = fd_close(box.mnt);
+	ck_assert_int_eq(fake_wait(&broker), 0);
+}
+END_TEST
+
+START_TEST(a_mount_that_was_still_being_made_ends_with_the_broker)
+{
+	start(0);
+	assert_reads("db-password", "version one");
+	broker.channel = fd_close(broker.channel);
 	ck_assert_int_eq(fake_wait(&broker), 0);
 }
 END_TEST
@@ -341,6 +355,7 @@ int main(void)
 	tcase_add_loop_test(t, with_the_audit_ring_full_an_open_fails_unless_told_to_serve, 0, 2);
 	tcase_add_test(t, a_sleeping_consumer_is_woken_for_a_record);
 	tcase_add_test(t, the_mount_is_served_on_when_the_broker_is_gone);
+	tcase_add_test(t, a_mount_that_was_still_being_made_ends_with_the_broker);
 	tcase_add_test(t, a_worker_outlives_its_mount_as_long_as_it_has_a_broker);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_ENV);
