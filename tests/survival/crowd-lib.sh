@@ -30,6 +30,7 @@ crowd_secrets() {
 	install -m 755 "$READER" "$D/crowd.bundle/rootfs/bin/survival-reader"
 	mkfifo "$D/crowd.said"
 	exec {said}<>"$D/crowd.said"
+	on_exit+=('timeout 1 cat <&$said >"$D/said.log"') # of what a failure shows
 }
 
 crowd_start() { # NAME: a container whose first process reads, with the options in reader_options
