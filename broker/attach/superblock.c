@@ -114,8 +114,8 @@ static int judge(struct enter_outcome outcome, struct err *e)
 		return err_errno(e, outcome.created,
 		                 "the kernel does not make the FUSE file system");
 	return err_set(e, -EINTR,
-	               "the process that makes the FUSE file system was ended from inside the "
-	               "container; try again");
+	               "the process that makes the FUSE file system was stopped or ended from "
+	               "inside the container; try again");
 }
 
 static int create_inside(int program, int pid_ns, int fs, int fuse, struct err *e)
