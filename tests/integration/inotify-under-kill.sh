@@ -24,6 +24,7 @@ start_watcher folder web "$secrets DELETE end" $secrets/sub $secrets
 kills=0
 under_kill() {
 	local worker
+	succeeds in_container web stat -f $secrets # answered by a worker always: the last one's successor is there
 	worker=$(coffer ps --json | jq -r '.attachments[0].worker // empty')
 	{
 		for ((turn = 0; turn < (kills * 397) % 16000; turn++)); do :; done
