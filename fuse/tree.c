@@ -361,7 +361,7 @@ void tree_forget(struct tree *t, uint64_t id, uint64_t count)
 	if (!n)
 		return;
 	if (count > n->remembered ||
-	    (count == n->remembered && (count > 1 || (!n->linked && !n->staged))))
+	    (count == n->remembered && (count > 1 || (!n->linked && !n->staged && !n->retired))))
 		n->inherited = false;
 	n->remembered -= count < n->remembered ? count : n->remembered;
 	release_unreachable(t, n);

@@ -125,7 +125,7 @@ void tree_remember(struct tree_node *n);
  * For an inherited node the count of the predecessor is unknown. The kernel forgets an inode in
  * one message with the whole count, predecessor's included, or gives back a single lookup that it
  * could not use. So the inheritance is over with a count above our own, or with exactly our own if
- * that is more than one or the node has no name (then no lookup can be under way). In the one case
+ * that is more than one or nothing leads to the node (then no lookup can be under way). In the one case
  * that stays open the node is kept: too long is harmless, too short breaks a reader.
  */
 void tree_forget(struct tree *t, uint64_t id, uint64_t count);

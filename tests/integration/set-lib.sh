@@ -47,15 +47,17 @@ end_readers() { # CONTAINER LAST LEAST-GENERATIONS
 		wait "$(cat "$D/$id.pid")" || fail "reader $id ended with an error: $(tail -n 5 "$D/$id.reads")"
 		wait "$(cat "$D/$id.cat")"
 	done
+	local bad=
 	for id in "${reader_ids[@]}"; do
 		read -r _ passes _ mismatches _ failures _ generations _ last _ longest _ < <(tail -n 1 "$D/$id.reads")
 		echo "$id: $passes passes, $mismatches mismatches, $failures failures, $generations generations seen," \
 			"longest open and read $longest us"
-		[[ $mismatches == 0 && $failures == 0 ]] || fail "reader $id: $(head -n 5 "$D/$id.reads")"
-		[[ $last == "$2" ]] || fail "reader $id ends with generation $last, not $2"
-		[[ $generations -ge $3 ]] || fail "reader $id saw $generations generations only"
+		[[ $mismatches == 0 && $failures == 0 ]] || bad+="reader $id: $(head -n 3 "$D/$id.reads"); "
+		[[ $last == "$2" ]] || bad+="reader $id ends with generation $last, not $2; "
+		[[ $generations -ge $3 ]] || bad+="reader $id saw $generations generations only; "
 		rm "$D/$id.fifo"
 	done
+	[[ -z $bad ]] || fail "$bad"
 	succeeds in_container "$1" rm /tmp/stop
 	reader_ids=()
 }

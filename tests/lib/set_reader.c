@@ -36,6 +36,7 @@ static struct seen {
 	long passes, mismatches, failures, generations, last, longest_us;
 } * seen;
 static char **files;
+static long pass_began_us;
 static int file_count;
 
 static long now_us(void)
@@ -83,7 +84,8 @@ static void note(long first, long other, const char *file)
 {
 	if (first == other)
 		return;
-	printf("MISMATCH %s is of %ld, %s of %ld\n", files[0], first, file, other);
+	printf("MISMATCH %s is of %ld, %s of %ld, opened within %ld us of it\n", files[0], first,
+	       file, other, now_us() - pass_began_us);
 	fflush(stdout);
 	seen->mismatches++;
 }
@@ -113,8 +115,10 @@ static void end_pass(long generation)
 
 static void pass(void)
 {
-	long first = read_one(files[0]);
+	long first;
 
+	pass_began_us = now_us();
+	first = read_one(files[0]);
 	if (first < 0)
 		return;
 	read_rest(first);
@@ -155,6 +159,7 @@ static void pass_of_two_threads(void)
 		pthread_barrier_init(&turn, NULL, 2);
 		pthread_create(&thread, NULL, other_thread, NULL);
 	}
+	pass_began_us = now_us();
 	first_of_thread = read_one(files[0]);
 	if (first_of_thread < 0)
 		return;
