@@ -11,7 +11,10 @@
 #include "coffer/ring.h"
 #include "ring_layout.h"
 
-#define RECORD_SIZE_MIN 80     /* struct ring_record as of layout 2 */
+#define RECORD_SIZE_MIN 80 /* struct ring_record as of layout 2 */
+/* What the first builds of layout 2 had; they left no word of it. */
+#define FIRST_HEADER_SIZE 168
+#define FIRST_RECORD_SIZE 80
 #define RECORD_SIZE_MAX 4096   /* so that sums do not overflow; no record will be that long */
 #define PLACES_MAX (1u << 20)  /* slots or folds, likewise */
 #define HEADER_SIZE_MAX 65536u /* likewise */
@@ -41,6 +44,10 @@ static int find_parts(struct source *s, const unsigned char *memory, size_t size
 		return -EBADMSG;
 	memcpy(&s->head, memory, sizeof(s->head));
 	atomic_signal_fence(memory_order_seq_cst);
+	if (h->layout == 2 && h->header_size == 0 && h->record_size == 0) {
+		s->head.header_size = FIRST_HEADER_SIZE;
+		s->head.record_size = FIRST_RECORD_SIZE;
+	}
 	if (h->magic != RING_MAGIC || h->slots == 0 || h->slots > PLACES_MAX ||
 	    h->folds > PLACES_MAX || h->header_size < HEADER_SIZE_MIN ||
 	    h->header_size > HEADER_SIZE_MAX || h->header_size % 8 != 0 ||

@@ -145,7 +145,9 @@ bool passes_send_back(struct worker_passes *p, const struct pass_key *key)
 {
 	struct worker_pass *pass = place_for(p, key);
 
-	if (pass->sent_back && key->now_ns - pass->sent_back_ns < PASS_RETURN_NS)
+	/* Of a predecessor the time may be anything. */
+	if (pass->sent_back && pass->sent_back_ns > 0 && pass->sent_back_ns <= key->now_ns &&
+	    key->now_ns - pass->sent_back_ns < PASS_RETURN_NS)
 		return false;
 	pass->sent_back = key->thread;
 	pass->sent_back_ns = key->now_ns;

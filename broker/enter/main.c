@@ -176,8 +176,13 @@ static int give_up_privileges(void)
 	for (size_t i = 0; i < ARRAY_LEN(left); i++)
 		if (left[i].permitted || left[i].effective || left[i].inheritable)
 			return -EPERM;
-	/* A change of user may have made it dumpable, where the system is set so. */
-	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+	/*
+	 * A change of user may have made it dumpable, where the system is set so, and has taken back
+	 * that it ends with the attacher.
+	 */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 /*

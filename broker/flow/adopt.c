@@ -184,6 +184,8 @@ static int on_late(sd_event_source *source, uint64_t usec, void *arg)
 	struct container *c = arg;
 
 	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
+	if (c->flow != FLOW_ADOPTING)
+		return 0; /* that is settled */
 	if (!c->shared)
 		report_container(c, "worker.hung", "it did not answer a new broker");
 	if (c->worker)
@@ -288,7 +290,8 @@ static int replace_left(struct container *c, const struct wr_escrow *escrow)
 	if (c->update &&
 	    sodium_memcmp(escrow->finished, c->update->token, sizeof(c->update->token)) == 0)
 		update_commit(c);
-	c->flow = FLOW_ADOPTING; /* until it is dead: on_worker_end of serving.c */
+	c->flow = FLOW_ADOPTING;   /* until it is dead: on_worker_end of serving.c */
+	c->throttle.lifted = true; /* and that is no crash */
 	serving_replace(c);
 	return 0;
 }

@@ -171,6 +171,21 @@ static void mark_wanted(struct fdstore *store, const char *file)
 		store->kept[i].wanted |= strcmp(store->kept[i].name, name) == 0;
 }
 
+/* Its worker, which nobody could reach, is being ended: then it is revived from these. */
+static bool is_awaited(const struct containers *set, const char *kept_name)
+{
+	char name[FDSTORE_NAME_SIZE];
+
+	for (const struct container *c = set->first; c; c = c->next) {
+		if (c->flow != FLOW_ADOPTING)
+			continue;
+		name_of(c->instance_text, name);
+		if (strcmp(name, kept_name) == 0)
+			return true;
+	}
+	return false;
+}
+
 void fdstore_sweep(struct containers *set)
 {
 	struct fdstore *store = set->fdstore;
@@ -193,6 +208,7 @@ void fdstore_sweep(struct containers *set)
 
 		if (k->name[0] && !k->wanted)
 			forget(k->name);
-		k->fd = fd_close(k->fd);
+		if (!is_awaited(set, k->name))
+			k->fd = fd_close(k->fd);
 	}
 }

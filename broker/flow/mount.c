@@ -65,6 +65,7 @@ static void give_up(struct container *c, enum mount_state state)
 	c->op = NULL;
 	c->op_is_update = false;
 	c->withdrawing = MOUNT_NONE;
+	c->failing = false;
 	update_abandon(c);
 	serving_stop(c);
 	mount_drop(c);

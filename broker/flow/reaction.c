@@ -176,8 +176,16 @@ static bool try_again(struct container *c, struct reaction *r)
 		return false;
 	r->running = false;
 	r->due = true;
-	if (!r->paths)
+	if (!r->paths) {
 		r->paths = TAKE_PTR(r->running_paths);
+	} else if (r->running_paths) { /* of both, the folder stands for all */
+		char *folder = strdup(c->folder);
+
+		if (folder) {
+			free(r->paths);
+			r->paths = folder;
+		}
+	}
 	return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
+#include "coffer/log.h"
 #include "coffer/times.h"
 #include "flow/reaction.h"
 #include "policy/on_rotate.h"
@@ -109,9 +110,10 @@ int reaction_restore(struct container *c, const json_t *object, struct err *e)
 	if (result < 0 || !list)
 		return result;
 	json_array_foreach (list, i, entry) {
-		result = restore_one(c, entry, e);
-		if (result < 0)
-			return result;
+		/* Another build's may be of a kind that this one does not know: no mount is to
+		 * hang on that. */
+		if (restore_one(c, entry, e) < 0)
+			log_warn("what was due after a rotation is not taken over: %s", e->text);
 	}
 	return 0;
 }

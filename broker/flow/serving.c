@@ -229,6 +229,7 @@ static void on_worker_end(struct container *c)
 {
 	bool ready = c->worker_ready || c->worker_ns != 0;
 	uint64_t request = request_in_hand(c);
+	enum throttle_verdict verdict;
 	struct err why;
 
 	c->worker = NULL;
@@ -251,6 +252,7 @@ static void on_worker_end(struct container *c)
 		return;
 	}
 	if (c->mount != MOUNT_UP) { /* only connections, which are gone with it */
+		c->throttle.lifted = false;
 		update_abandon(c);
 		serving_stop(c);
 		if (c->flow == FLOW_WORKER || c->flow == FLOW_PREPARING ||
@@ -260,7 +262,10 @@ static void on_worker_end(struct container *c)
 		return;
 	}
 	adopt_replaced(c);
-	if (throttle_on_end(c, ready, request) == THROTTLE_GIVE_UP)
+	verdict = throttle_on_end(c, ready, request);
+	if (verdict == THROTTLE_REFUSE && c->withdrawing)
+		mount_gone(c); /* nobody is left who would say no more than this */
+	else if (verdict == THROTTLE_GIVE_UP)
 		mount_failed(c,
 		             "its worker ended again and again, also one that refuses everything; "
 		             "readers get an error until `coffer attach`");
@@ -279,7 +284,9 @@ static void on_worker(void *arg, struct record *r)
 	}
 	switch (r->type) {
 	case WR_READY:
-		result = c->worker_ready || c->flow == FLOW_ADOPTING ? -EBADMSG : on_ready(c, r);
+		result = c->worker_ready || c->worker_ns || c->flow == FLOW_ADOPTING
+		                 ? -EBADMSG
+		                 : on_ready(c, r);
 		break;
 	case WR_ESCROW:
 		result = c->flow == FLOW_ADOPTING ? adopt_on_worker(c, r) : -EBADMSG;

@@ -94,4 +94,6 @@ void throttle_lift(struct container *c)
 void throttle_drop(struct container *c)
 {
 	end_pause(&c->throttle);
+	c->throttle.lifted = false;
+	c->throttle.request = 0;
 }

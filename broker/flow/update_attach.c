@@ -148,9 +148,11 @@ static void on_changed(void *arg, struct operation_news *news)
 	c->op_is_update = false;
 	if (news->event == OPERATION_FAILED && news->error == -EPIPE && c->update &&
 	    !c->update->repeated) {
-		c->update->repeated =
-			true; /* it was killed, and the container has no part in that */
-		update_run(c);
+		/* It was killed, and the container has no part in that. A worker that is not ready
+		 * hears of the change first: then it goes on from there. */
+		c->update->repeated = true;
+		if (c->worker_ready && c->flow == FLOW_CHANGING)
+			update_run(c);
 		return;
 	}
 	if (news->event == OPERATION_FAILED) {

@@ -263,6 +263,24 @@ START_TEST(memory_that_is_too_short_is_refused)
 }
 END_TEST
 
+/* Their ring has the same places; only what says how long its parts are was not there. */
+START_TEST(records_of_the_first_builds_are_carried_over)
+{
+	const size_t size = (size_t)ring_size();
+	unsigned char *first = aligned_alloc(64, (size + 63) / 64 * 64);
+	struct ring_record record = { .time_ns = 1, .node = 5, .count = 1, .event = RING_OPEN };
+	bool wake;
+
+	memset(first, 0, size);
+	ck_assert_int_eq(ring_put(ring_format(first), &record, 0, &wake), 0);
+	((struct ring_head *)(void *)first)->header_size = 0;
+	((struct ring_head *)(void *)first)->record_size = 0;
+	ck_assert_int_eq(ring_carry(ours, first, size, 0), 1);
+	ck_assert_uint_eq(carried(5), 1);
+	free(first);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ring_carry");
@@ -281,6 +299,7 @@ int main(void)
 	tcase_add_test(tests, more_than_ours_holds_is_folded);
 	tcase_add_loop_test(tests, nonsense_is_refused, 0, (int)ARRAY_LEN(nonsense));
 	tcase_add_test(tests, memory_that_is_too_short_is_refused);
+	tcase_add_test(tests, records_of_the_first_builds_are_carried_over);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
