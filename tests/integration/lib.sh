@@ -215,6 +215,20 @@ await_audit() { # EVENT [JQ-FILTER]: returns when such a line is there
 	[[ $found -eq 7 ]] || fail "no audit record $1 came with: ${2:-true}"
 }
 
+# shown [OUT ERR]: what put printed there (NAME VERSION lines) is what containers show. On a machine that is busy enough
+# put may have run into its five seconds and have named who lags: then when these show it.
+shown() {
+	local out=${1:-$D/out} err=${2:-$D/err} lagging container name version
+	[[ -s $err ]] || return 0
+	lagging=$(sed -n 's/.*not yet shown in \(.*\); see: .*/\1/p' "$err")
+	[[ -n $lagging ]] || fail "put said: $(cat "$err")"
+	for container in ${lagging//, / }; do
+		while read -r name version; do
+			await_audit show ".container == \"${container#*/}\" and .name == \"$name\" and .version == $version"
+		done <"$out"
+	done
+}
+
 # ---- containers ----
 
 bundle() { # NAME [options of make_bundle]

@@ -16,7 +16,7 @@ rotate() { # GENERATION NAME...
 	local -a values
 	mapfile -t values < <(set_files "$@")
 	coffer put "${values[@]}" >"$D/put.out" 2>"$D/put.err" || fail "put of generation $1: $(cat "$D/put.err")"
-	[[ ! -s $D/put.err ]] || fail "put of generation $1 said: $(cat "$D/put.err")"
+	shown "$D/put.out" "$D/put.err"
 }
 
 set_container() { # NAME: one that has the program

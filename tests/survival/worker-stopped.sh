@@ -22,7 +22,7 @@ for round in 1 2 3 4; do
 	crowd_progress 10 c5 c6 c7 c8 c9
 	if [[ $round -eq 2 ]]; then # a change for the hanging ones as well
 		succeeds timeout -s KILL 20 "$COFFER_BUILD/client/coffer" put mark --file <(printf %d $round)
-		[[ ! -s $D/err ]] || fail "put said: $(cat "$D/err")"
+		shown
 	fi
 	"$here/await" end "${hung[@]}"
 	crowd_progress 10
