@@ -184,6 +184,8 @@ static int on_ready(struct container *c, const struct record *r)
 	if (c->throttle.refusing)
 		return tell_to_refuse(c);
 	c->worker_ready = true;
+	/* The next broker must know its pid before it has what outlives us: nobody else would end it. */
+	registry_save(c);
 	if (c->facts.fixed.flags & FACTS_SHARED_PID)
 		serving_check_callers(c);
 	result = send_tree(c);
@@ -195,7 +197,6 @@ static int on_ready(struct container *c, const struct record *r)
 		result = serving_send_mount(c, c->mount == MOUNT_UP ? RESUME_SERVE : RESUME_NOT);
 	if (result < 0)
 		return result;
-	registry_save(c); /* its pid, for the next broker */
 	workload_serve_waiting(c);
 	if (c->flow == FLOW_WORKER && c->fuse_fd >= 0 && c->mount == MOUNT_MAKING)
 		c->flow = FLOW_MOUNTING;

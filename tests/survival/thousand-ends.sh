@@ -39,7 +39,7 @@ killed_while_made() { # init|runtime: the option of make_bundle
 program() { # SCRIPT: what a container does; by itself it ends on SIGTERM
 	jq -rn --arg script "trap 'exit 0' TERM; $1; while :; do sleep 1000 & wait; done" '".process.args = \(["sh", "-c", $script] | tojson)"'
 }
-reads='cat /run/secrets/db; [ ! -e /run/secrets/db ] || exec 3</run/secrets/db; exec >/dev/null 2>&1'
+reads='cat /run/secrets/db && echo; [ ! -e /run/secrets/db ] || exec 3</run/secrets/db; exec >/dev/null 2>&1'
 ask='/attacker ask /coffer/sock'
 granted=(--annotation reads=db --jq "$(program "$reads")")
 many() { # BUNDLE [options of make_bundle]
@@ -178,6 +178,7 @@ started_well() { # all of them, and what is granted could be read by those that 
 		name=coffer-test-$TAG-$i
 		read -r -a way <<<"${ways[i % ${#ways[@]}]}"
 		[[ ${way[0]} =~ ^(late|.*-killed)$ ]] || grep -q value "$D/log/$name" ||
+			timeout 60 grep -m 1 -q value < <(tail -n +1 -F "$D/log/$name" 2>/dev/null || true) || # it is at it
 			fail "$name (${way[*]}) did not read its secret: $(cat "$D/log/$name")"
 	done
 }
