@@ -270,8 +270,8 @@ struct wr_escrow {
 #define WORKER_SHARED_LAYOUT 2
 #endif
 
-#define WORKER_PASSES_MAX 1024  /* processes in a pass at one time; beyond, the oldest is lost */
-#define WORKER_OPENED_MAX 8192U /* files opened in them, likewise */
+#define WORKER_PASSES_MAX 4096   /* processes in a pass at one time; beyond, the oldest is lost */
+#define WORKER_OPENED_MAX 16384U /* files opened in them, likewise */
 
 /* The passes of the container's processes (fuse/passes.h): they go on when a worker dies. */
 struct worker_pass {
