@@ -24,7 +24,13 @@
 #include "server/folders.h"
 
 #define ADOPT_USEC 2000000 /* for a worker to answer; one that hangs is replaced */
-#define SOCKET_BACKLOG 1   /* there is one broker */
+/* Such times in all for a mount that nobody else keeps: it ends with its worker. */
+#define ADOPT_TURNS 5
+/*
+ * There is one broker; but on a busy host several may have come, called and been killed before the
+ * worker comes to run, and one that cannot be called counts as lost.
+ */
+#define SOCKET_BACKLOG 128
 
 /*
  * The socket's address by way of an open folder: sun_path has 108 bytes, a runtime folder may have
@@ -178,11 +184,23 @@ void adopt_worker_ended(struct container *c)
 	go_on(c);
 }
 
+/* It may have answered, and it is we who were busy; or it is all that holds the mount. */
+static bool may_take_longer(struct container *c)
+{
+	if (c->shared || !c->worker || ++c->adopt_turns >= ADOPT_TURNS)
+		return false;
+	return worker_has_news(c->worker) || !fdstore_has(c->set->fdstore, c);
+}
+
 /* When it is dead a successor comes; until then nobody else waits for it. */
 static int on_late(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct container *c = arg;
 
+	if (may_take_longer(c) &&
+	    sd_event_source_set_time_relative(c->adopt_timer, ADOPT_USEC) >= 0 &&
+	    sd_event_source_set_enabled(c->adopt_timer, SD_EVENT_ONESHOT) >= 0)
+		return 0;
 	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
 	if (c->flow != FLOW_ADOPTING)
 		return 0; /* that is settled */

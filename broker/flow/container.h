@@ -127,6 +127,7 @@ struct container {
 	bool folder_due; /* at its start: the empty folder, if nothing is mounted */
 	bool must_wait;  /* must not start without its secrets: not answered while sealed */
 	sd_event_source *adopt_timer;
+	int adopt_turns;
 	sd_event_source *left_source; /* the end of a left worker that could not be reached */
 	sd_event_source *end_source, *mounts_source, *wake_source, *drain_timer, *retry_timer;
 	int mounts_fd;

@@ -97,6 +97,15 @@ static struct kept *find(struct fdstore *store, const char *name, enum kind kind
 	return NULL;
 }
 
+bool fdstore_has(struct fdstore *store, const struct container *c)
+{
+	char name[FDSTORE_NAME_SIZE];
+
+	name_of(c->instance_text, name);
+	return find(store, name, KIND_FUSE) && find(store, name, KIND_CLONE) &&
+	       find(store, name, KIND_SHARED);
+}
+
 int fdstore_take(struct fdstore *store, const struct container *c, struct fdstore_mount *ret)
 {
 	char name[FDSTORE_NAME_SIZE];

@@ -32,6 +32,8 @@ struct fdstore_mount {
 	int fuse, clone, shared;
 };
 
+bool fdstore_has(struct fdstore *store, const struct container *c);
+
 /* A container's three descriptors, or -ENOENT. */
 int fdstore_take(struct fdstore *store, const struct container *c, struct fdstore_mount *ret);
 

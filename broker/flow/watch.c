@@ -24,6 +24,8 @@ static void look_at(struct container *c, bool unread)
 {
 	char label[256];
 
+	if (c->asked_for_life && worker_has_news(c->worker))
+		return;          /* it has answered, and it is we who were busy */
 	if (c->asked_for_life) { /* since the last look */
 		c->asked_for_life = false;
 		report_container(c, "worker.hung", "it gave no sign of life for a second");

@@ -2,6 +2,7 @@
 #include "flow/worker.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,6 +315,13 @@ pid_t worker_pid(const struct worker *w)
 uint64_t worker_start_time(const struct worker *w)
 {
 	return w ? w->start_time : 0;
+}
+
+bool worker_has_news(const struct worker *w)
+{
+	struct pollfd news = { .fd = w->sock, .events = POLLIN };
+
+	return poll(&news, 1, 0) == 1 && news.revents & POLLIN;
 }
 
 void worker_stop(struct worker *w)

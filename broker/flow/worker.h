@@ -36,6 +36,9 @@ int worker_send(struct worker *w, uint16_t type, const void *payload, size_t len
 pid_t worker_pid(const struct worker *w);           /* 0 until it runs */
 uint64_t worker_start_time(const struct worker *w); /* with the pid, one process */
 
+/* It has said something that the loop has not come to. */
+bool worker_has_news(const struct worker *w);
+
 /* End it (SIGKILL through its pidfd) and free; no handler is called. NULL is fine. */
 void worker_stop(struct worker *w);
 

@@ -30,7 +30,9 @@ crowd_secrets() {
 	install -m 755 "$READER" "$D/crowd.bundle/rootfs/bin/survival-reader"
 	mkfifo "$D/crowd.said"
 	exec {said}<>"$D/crowd.said"
-	on_exit+=('timeout 1 cat <&$said >"$D/said.log"') # of what a failure shows
+	# What a failure shows, beside the logs that all scenarios have.
+	on_exit+=('timeout 1 cat <&$said >"$D/said.log"')
+	on_exit+=('cat "$STATE"/audit/*.jsonl | grep -vE "\"event\":\"(open|register|adopt|show|end|start|unseal)\"" >"$D/events.log"')
 }
 
 crowd_start() { # NAME: a container whose first process reads, with the options in reader_options
