@@ -357,9 +357,10 @@ int adopt_on_worker(struct container *c, struct record *r)
 	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
 	c->worker_ready = true;
 	c->flow = FLOW_IDLE;
-	if (result >= 0)
-		result = go_on_with_update(c, escrow);
-	if (result < 0)
+	/* If the change cannot be told now, a successor hears of it when its bytes are to be had. */
+	if (result >= 0 && go_on_with_update(c, escrow) < 0)
+		serving_replace(c);
+	else if (result < 0)
 		mount_failed(c, "its worker could not be taken over from an earlier broker");
 	else
 		greet(c);

@@ -219,8 +219,11 @@ static void start_successor(struct container *c)
 {
 	struct err why;
 
-	if (serving_start(c, &why) == -ENOKEY)
-		return; /* sealed, and the values are not had: requests wait for the unseal */
+	/* Sealed, and the values are not had: requests wait for the unseal. */
+	if (serving_start(c, &why) == -ENOKEY) {
+		c->flow = FLOW_IDLE;
+		return;
+	}
 	if (!c->worker)
 		mount_failed(c, "its worker ended, and no successor could be started");
 }

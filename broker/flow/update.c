@@ -330,10 +330,47 @@ int update_begin(struct container *c, struct plan *plan, struct err *e)
 	return 0;
 }
 
+/* Of a change that an earlier broker began we know the versions, and have to get the bytes again. */
+static int load_staged(struct container *c)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < c->tree.count && result >= 0; i++) {
+		struct node *n = &c->tree.node[i];
+
+		if (n->staged && n->kind == NODE_FILE && !n->content)
+			result = content_get(c->set->contents, n->name, n->version, &n->content,
+			                     NULL);
+	}
+	return result;
+}
+
+/* What was to come has been removed meanwhile: what goes still goes, and then all is planned anew. */
+static void forget_steps(struct container *c)
+{
+	for (size_t i = c->tree.count; i-- > 0;)
+		if (c->tree.node[i].staged)
+			tree_remove(&c->tree, c->tree.node[i].id);
+	c->update->steps = c->update->made = 0;
+	c->update->more = true;
+	if (c->update->denials > 0)
+		return;
+	update_abandon(c);
+	c->flow = FLOW_IDLE;
+	c->dirty = true;
+}
+
 int update_resume(struct container *c)
 {
 	int result;
 
+	if (!c->update)
+		return 0;
+	result = load_staged(c);
+	if (result == -ENOKEY || result == -ENOMEM)
+		return result;
+	if (result < 0)
+		forget_steps(c);
 	if (!c->update)
 		return 0;
 	c->flow = FLOW_PREPARING;
