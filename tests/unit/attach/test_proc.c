@@ -264,7 +264,7 @@ START_TEST(signal_masks_are_read)
 {
 	static const char status[] =
 		"Name:\tSigCgt:\nSigQ:\t1/"
-	        "2\nSigBlk:\t0000000000000001\nSigCgt:\t0000000180014a03\nEnd:\n";
+		"2\nSigBlk:\t0000000000000001\nSigCgt:\t0000000180014a03\nEnd:\n";
 	uint64_t mask = 0;
 
 	ck_assert_int_eq(proc_parse_mask(status, "SigCgt", &mask), 0);
