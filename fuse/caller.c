@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "caller.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
@@ -43,7 +44,10 @@ uint32_t caller_process(const struct callers *c, pid_t tid)
 {
 	int process = -1;
 
+	errno = ENOTTY;
 	if (c->pid_ns >= 0)
 		process = ioctl(c->pid_ns, NS_GET_TGID_FROM_PIDNS, (unsigned long)tid);
-	return (uint32_t)(process > 0 ? process : tid);
+	if (process > 0)
+		return (uint32_t)process;
+	return errno == ESRCH ? 0 : (uint32_t)tid;
 }

@@ -36,6 +36,7 @@ bool caller_is_inside(const struct callers *c, pid_t tid);
 
 /*
  * The process that a thread inside belongs to. By the thread's own id where the kernel does not
- * translate (before 6.11) or the pid namespace is not known.
+ * translate (before 6.11) or the pid namespace is not known. 0: there is no such thread any more,
+ * which is so if a dead worker has answered it already.
  */
 uint32_t caller_process(const struct callers *c, pid_t tid);

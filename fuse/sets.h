@@ -24,7 +24,7 @@
 struct sets_call {
 	struct worker_passes *passes;
 	uint64_t generation;      /* the current one */
-	uint32_t process, thread; /* the caller */
+	uint32_t process, thread; /* the caller; process 0: it is gone */
 	int64_t boot_ns, wall_ns; /* now, by either clock */
 	uint64_t request;         /* open: tells it from every other; not 0 */
 };

@@ -41,7 +41,7 @@ start_reader() { # ID CONTAINER HOW FILE...: below /run/secrets; returns when it
 
 # Every reader: no mismatch, no failure, the last generation at the end, and many on the way.
 end_readers() { # CONTAINER LAST LEAST-GENERATIONS
-	local id passes mismatches failures generations last longest
+	local id passes mismatches failures generations last longest late
 	succeeds in_container "$1" touch /tmp/stop
 	for id in "${reader_ids[@]}"; do
 		wait "$(cat "$D/$id.pid")" || fail "reader $id ended with an error: $(tail -n 5 "$D/$id.reads")"
@@ -49,9 +49,9 @@ end_readers() { # CONTAINER LAST LEAST-GENERATIONS
 	done
 	local bad=
 	for id in "${reader_ids[@]}"; do
-		read -r _ passes _ mismatches _ failures _ generations _ last _ longest _ < <(tail -n 1 "$D/$id.reads")
+		read -r _ passes _ mismatches _ failures _ generations _ last _ longest _ _ late < <(tail -n 1 "$D/$id.reads")
 		echo "$id: $passes passes, $mismatches mismatches, $failures failures, $generations generations seen," \
-			"longest open and read $longest us"
+			"longest open and read $longest us, $late passes too late to count"
 		[[ $mismatches == 0 && $failures == 0 ]] || bad+="reader $id: $(head -n 3 "$D/$id.reads"); "
 		[[ $last == "$2" ]] || bad+="reader $id ends with generation $last, not $2; "
 		[[ $generations -ge $3 ]] || bad+="reader $id saw $generations generations only; "
