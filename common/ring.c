@@ -29,6 +29,7 @@ struct ring {
 	uint64_t head_before;
 	_Atomic uint32_t fold_used; /* RING_FOLDS: none */
 	uint32_t count_before;
+	uint64_t run; /* the consumer's, and here since there is room */
 	/* consumer */
 	_Alignas(64) _Atomic uint64_t released;
 	_Atomic uint64_t taken;
@@ -116,6 +117,16 @@ static bool has_record(struct ring *ring, uint64_t request)
 		return false;
 	return atomic_load_explicit(&ring->head, memory_order_relaxed) != ring->head_before ||
 	       (fold < RING_FOLDS && ring->fold[fold].count != ring->count_before);
+}
+
+uint64_t ring_run(const struct ring *ring)
+{
+	return __atomic_load_n(&ring->run, __ATOMIC_RELAXED);
+}
+
+void ring_set_run(struct ring *ring, uint64_t run)
+{
+	__atomic_store_n(&ring->run, run, __ATOMIC_RELEASE);
 }
 
 static bool put_main(struct ring *ring, const struct ring_record *record)

@@ -139,6 +139,7 @@ struct containers {
 	size_t count;
 	uint64_t generation;
 	struct contents *contents;
+	struct runs *runs;
 	struct settle *settles;
 	struct uptake *uptakes;
 	struct inspection *inspections;

@@ -11,6 +11,7 @@
 #include "flow/identity.h"
 #include "flow/inspection.h"
 #include "flow/reaction.h"
+#include "flow/runs.h"
 #include "flow/settle.h"
 #include "flow/watch.h"
 #include "flow/workload.h"
@@ -27,6 +28,8 @@ int containers_new(struct broker *b, struct containers **ret, struct err *e)
 	result = set->contents && fdstore_new(&set->fdstore) == 0
 	                 ? drain_new(set, e)
 	                 : err_set(e, -ENOMEM, "out of memory");
+	if (result >= 0) /* before a line of our own is in the log */
+		result = runs_begin(b->runtime_fd, audit_lines_found(b->audit), &set->runs, e);
 	if (result < 0) {
 		drain_free(set);
 		fdstore_free(set->fdstore);
@@ -97,6 +100,7 @@ void containers_free(struct containers *set)
 	registry_free(set);
 	contents_free(set->contents);
 	fdstore_free(set->fdstore);
+	runs_free(set->runs);
 	set->b->containers = NULL;
 	free(set);
 }

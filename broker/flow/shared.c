@@ -17,6 +17,7 @@
 #include "coffer/log.h"
 #include "flow/container.h"
 #include "flow/fdstore.h"
+#include "flow/runs.h"
 
 /* What every layout has: worker_proto.h. A ring larger than this is none. */
 #define SHARED_SIZE_MIN (sizeof(struct worker_shared))
@@ -56,6 +57,7 @@ int shared_make(struct container *c, struct err *e)
 	c->shared->magic = WORKER_SHARED_MAGIC;
 	c->shared->layout = WORKER_SHARED_LAYOUT;
 	c->ring = ring_format(c->shared->ring);
+	ring_set_run(c->ring, runs_id(c->set->runs));
 	return drain_watch(c);
 }
 
@@ -93,7 +95,8 @@ int shared_take(struct container *c, int shared_fd, int wake_fd)
 	if (!c->ring)
 		return -EBADMSG;
 	/* What our predecessor took and did not write comes again. */
-	ring_rewind(c->ring, audit_lines_found(c->set->b->audit));
+	ring_rewind(c->ring, runs_last_line(c->set->runs, ring_run(c->ring)));
+	ring_set_run(c->ring, runs_id(c->set->runs));
 	return drain_watch(c);
 }
 

@@ -140,6 +140,13 @@ void ring_release(struct ring *ring);
 void ring_rewind(struct ring *ring, uint64_t last_line);
 
 /*
+ * Consumer: whose numbers the marks are, so that `last_line` can be told of those. Set when the ring
+ * is made, and after ring_rewind, before anything is taken. 0: never set.
+ */
+uint64_t ring_run(const struct ring *ring);
+void ring_set_run(struct ring *ring, uint64_t run);
+
+/*
  * Consumer: the producer is known to be dead. A fold slot it died in becomes takeable (an event it
  * had not finished to write is dropped: it was not answered either). Drain afterwards, since it may
  * have died before its wake-up.
