@@ -43,7 +43,7 @@ done
 start_reader copy web loop copy/14/zzz copy/14/deeper/040 copy/14/001
 lines=$(coffer audit --json | wc -l)
 for ((i = 50; i < 54; i++)); do
-	rotate $i "${names[@]}"
+	rotate_in_time $i "${names[@]}"
 done
 end_readers web 53 4
 for path in copy/00/001 copy/14/zzz copy/07/deeper/040; do

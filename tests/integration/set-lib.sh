@@ -19,6 +19,13 @@ rotate() { # GENERATION NAME...
 	shown "$D/put.out" "$D/put.err"
 }
 
+rotate_in_time() { # GENERATION NAME...: the same, where the change may take longer than put waits for it
+	local -a values
+	mapfile -t values < <(set_files "$@")
+	coffer put "${values[@]}" >"$D/put.out" 2>"$D/put.err" || fail "put of generation $1: $(cat "$D/put.err")"
+	await_audit show ".name == \"$2\" and .version == $(awk -v name="$2" '$1 == name { print $2 }' "$D/put.out")"
+}
+
 set_container() { # NAME: one that has the program
 	bundle "$1" --hook --tmpfs /tmp
 	install -m 755 "$COFFER_BUILD/tests/lib/set-reader" "$D/$1.bundle/rootfs/bin/set-reader"
