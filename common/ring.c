@@ -45,6 +45,8 @@ struct ring {
 	struct ring_record main[RING_SLOTS];
 };
 
+#define DONE_MARK (1ULL << 63) /* in `line`, with a position; no log has so many lines */
+
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_CHAR_LOCK_FREE == 2,
                "an atomic with a lock would not work between processes");
 _Static_assert((RING_SLOTS & (RING_SLOTS - 1)) == 0, "slots are found by masking");
@@ -272,6 +274,12 @@ static void note_place(struct ring *ring, uint32_t place)
 	__atomic_store_n(&ring->last, place, __ATOMIC_RELAXED);
 }
 
+/* The mark of a record of main that is in the log, though one in front of it is not: passed over. */
+static uint64_t done(uint64_t position)
+{
+	return DONE_MARK | position;
+}
+
 static bool take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)
 {
 	uint64_t released = atomic_load_explicit(&ring->released, memory_order_relaxed);
@@ -285,6 +293,10 @@ static bool take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)
 		return false;
 	}
 	while (taken != head) {
+		if (ring->line[taken & (RING_SLOTS - 1)] == done(taken)) {
+			atomic_store_explicit(&ring->taken, ++taken, memory_order_relaxed);
+			continue;
+		}
 		copy_slot(ret, &ring->main[taken & (RING_SLOTS - 1)]);
 		note_place(ring, taken & (RING_SLOTS - 1));
 		taken++;
@@ -423,9 +435,18 @@ void ring_rewind(struct ring *ring, uint64_t last_line)
 				&ring->state[i],
 				is_logged(ring, RING_SLOTS + i, last_line) ? FOLD_FREE : FOLD_FULL,
 				memory_order_release);
-	/* Lines were given in the order of taking: what is in the log stands in front. */
+	/*
+	 * One that waited may stand in front of one that was a line at once. Room is given back from
+	 * the front only; what is in the log behind that is passed over when it is taken.
+	 */
+	for (uint64_t n = 0; n < RING_SLOTS && released + n != taken; n++) {
+		size_t place = (released + n) & (RING_SLOTS - 1);
+
+		if (is_logged(ring, place, last_line))
+			ring->line[place] = done(released + n);
+	}
 	for (size_t n = 0; n < RING_SLOTS && released != taken; n++, released++)
-		if (!is_logged(ring, released & (RING_SLOTS - 1), last_line))
+		if (ring->line[released & (RING_SLOTS - 1)] != done(released))
 			break;
 	atomic_store_explicit(&ring->gaps_taken, gaps, memory_order_relaxed);
 	atomic_store_explicit(&ring->released, released, memory_order_release);

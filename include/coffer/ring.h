@@ -120,7 +120,7 @@ int ring_take_main(struct ring *ring, struct ring_record *ret, bool *corrupt);
 /*
  * Consumer, after each ring_take: the number of the log's line that the record has become, or
  * RING_WAITS if it is added up in memory and becomes a line later (then ring_mark_waiting tells all of
- * those their line). Numbers must grow in the order of taking.
+ * those their line).
  */
 #define RING_WAITS UINT64_MAX
 void ring_mark(struct ring *ring, uint64_t line);

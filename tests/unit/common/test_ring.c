@@ -210,6 +210,41 @@ START_TEST(what_is_in_the_log_does_not_come_again)
 }
 END_TEST
 
+START_TEST(what_is_in_the_log_behind_one_that_waits_does_not_come_again)
+{
+	static const uint64_t lines[] = { RING_WAITS, 101, RING_WAITS, 102, 103 };
+	struct ring_record r;
+
+	for (uint64_t n = 1; n <= 5; n++)
+		ck_assert_int_eq(put(n, 0), 0);
+	for (size_t i = 0; i < 5; i++) {
+		ck_assert_int_eq(take(&r), 1);
+		ring_mark(ring, lines[i]);
+	}
+	/* Also when the broker that takes over is killed before its own lines are written. */
+	for (int turn = 0; turn < 3; turn++) {
+		static const uint64_t again[] = { 1, 3, 5 };
+
+		ring_rewind(ring, 102);
+		for (size_t i = 0; i < 3; i++) {
+			ck_assert_int_eq(take(&r), 1);
+			ck_assert_uint_eq(r.node, again[i]);
+			ring_mark(ring, 200 + i);
+		}
+		ck_assert_int_eq(take(&r), 0);
+	}
+	ring_release(ring);
+	/* Nothing of that sticks to the slots. */
+	for (uint64_t n = 0; n < 3 * RING_SLOTS; n++) {
+		ck_assert_int_eq(put(1000 + n, 0), 0);
+		ck_assert_int_eq(take(&r), 1);
+		ck_assert_uint_eq(r.node, 1000 + n);
+		ring_mark(ring, 300 + n);
+		ring_release(ring);
+	}
+}
+END_TEST
+
 START_TEST(what_waits_to_become_a_line_keeps_its_room_and_comes_again)
 {
 	struct ring_record got;
@@ -544,6 +579,7 @@ int main(void)
 	tcase_add_test(t, noted_gaps_come_last_as_one_record);
 	tcase_add_test(t, what_was_taken_but_not_released_comes_again);
 	tcase_add_test(t, folded_records_in_the_log_do_not_come_again_either);
+	tcase_add_test(t, what_is_in_the_log_behind_one_that_waits_does_not_come_again);
 	tcase_add_test(t, what_waits_to_become_a_line_keeps_its_room_and_comes_again);
 	tcase_add_test(t, what_is_in_the_log_does_not_come_again);
 	tcase_add_test(t, a_sleeping_consumer_is_woken_once_and_a_busy_one_never);
