@@ -309,7 +309,6 @@ static int replace_left(struct container *c, const struct wr_escrow *escrow)
 	    sodium_memcmp(escrow->finished, c->update->token, sizeof(c->update->token)) == 0)
 		update_commit(c);
 	c->flow = FLOW_ADOPTING;   /* until it is dead: on_worker_end of serving.c */
-	c->throttle.lifted = true; /* and that is no crash */
 	serving_replace(c);
 	return 0;
 }
