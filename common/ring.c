@@ -311,20 +311,21 @@ static bool take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)
 static bool take_fold(struct ring *ring, struct ring_record *ret, bool *corrupt)
 {
 	for (size_t i = 0; i < RING_FOLDS; i++) {
-		uint8_t state = FOLD_FULL;
+		uint8_t state = atomic_load_explicit(&ring->state[i], memory_order_relaxed);
 
-		if (!atomic_compare_exchange_strong_explicit(&ring->state[i], &state, FOLD_TAKEN,
-		                                             memory_order_acquire,
-		                                             memory_order_relaxed)) {
-			if (state > FOLD_TAKEN) {
-				*corrupt = true;
-				atomic_store_explicit(&ring->state[i], FOLD_FREE,
-				                      memory_order_release);
-			}
-			continue;
+		if (state > FOLD_TAKEN) {
+			*corrupt = true;
+			atomic_store_explicit(&ring->state[i], FOLD_FREE, memory_order_release);
 		}
-		copy_slot(ret, &ring->fold[i]);
+		if (state != FOLD_FULL)
+			continue;
+		/* First: one taken with the mark of a record before it would pass for logged. */
 		note_place(ring, RING_SLOTS + (uint32_t)i);
+		if (!atomic_compare_exchange_strong_explicit(&ring->state[i], &state, FOLD_TAKEN,
+		                                             memory_order_acq_rel,
+		                                             memory_order_relaxed))
+			continue;
+		copy_slot(ret, &ring->fold[i]);
 		if (record_sane(ret))
 			return true;
 		*corrupt = true;

@@ -323,10 +323,14 @@ int audit_fold_add(struct audit_fold *f, const struct ring_context *context,
 	if (g.count == 0)
 		g.count = 1;
 	set_times(&g, now_ns);
-	if (a->window_end && now_ns >= a->window_end)
-		(void)flush_account(f, a);
-	if (!a->window_end)
+	/*
+	 * What waits becomes lines in a flush only, after which its records are marked: made here, they
+	 * would come again from the ring if the broker were killed before that.
+	 */
+	if (now_ns >= a->window_end) {
 		a->window_end = now_ns + FOLD_WINDOW_NS;
+		a->granted = a->refused = 0;
+	}
 	used = record->result || !record->event ? &a->refused : &a->granted;
 	if (*used < f->budget) {
 		/* Borrowed for one line; make_fields only reads them. */

@@ -6,7 +6,7 @@
  * Pure: time comes in, lines go to a sink. A container has two budgets of `budget` lines a minute,
  * one for what was granted and one for what was refused. Within it each record is a line of its
  * own. Beyond it equal records (uid, node, version, event, result) add up here and become one
- * counted line at the end of the minute, so that no container fills the disk for all and no count
+ * counted line at the next flush (at the end of the minute, or before), so that no container fills the disk for all and no count
  * is lost; a refusal can't be hidden by a flood of opens. FOLD_GROUPS_MAX distinct groups are told
  * apart; what is beyond adds up by event and result alone, marked "mixed".
  *

@@ -155,11 +155,13 @@ START_TEST(beyond_the_budget_equal_records_add_up_until_the_minute_ends)
 }
 END_TEST
 
-START_TEST(a_new_minute_begins_by_itself_when_records_come)
+START_TEST(a_new_minute_begins_by_itself_and_what_waits_waits_for_the_flush)
 {
 	for (int i = 0; i < BUDGET + 5; i++)
 		add(1, 0, START);
 	add(1, 0, START + FOLD_WINDOW_NS);
+	ck_assert_uint_eq(count(), BUDGET + 1);
+	ck_assert_int_eq(audit_fold_flush(fold, START + FOLD_WINDOW_NS, true), 0);
 	ck_assert_uint_eq(count(), BUDGET + 2);
 	ck_assert_int_eq(sum("granted"), BUDGET + 6);
 }
@@ -327,7 +329,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_record_within_the_budget_is_a_line_with_all_its_facts);
 	tcase_add_test(t, beyond_the_budget_equal_records_add_up_until_the_minute_ends);
-	tcase_add_test(t, a_new_minute_begins_by_itself_when_records_come);
+	tcase_add_test(t, a_new_minute_begins_by_itself_and_what_waits_waits_for_the_flush);
 	tcase_add_test(t, a_refusal_after_a_flood_of_opens_is_a_line_at_once);
 	tcase_add_test(t, refusals_beyond_their_budget_are_counted_never_dropped);
 	tcase_add_test(t, more_groups_than_are_told_apart_add_up_by_event_and_result);
