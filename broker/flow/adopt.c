@@ -308,7 +308,7 @@ static int replace_left(struct container *c, const struct wr_escrow *escrow)
 	if (c->update &&
 	    sodium_memcmp(escrow->finished, c->update->token, sizeof(c->update->token)) == 0)
 		update_commit(c);
-	c->flow = FLOW_ADOPTING;   /* until it is dead: on_worker_end of serving.c */
+	c->flow = FLOW_ADOPTING; /* until it is dead: on_worker_end of serving.c */
 	serving_replace(c);
 	return 0;
 }
