@@ -161,7 +161,7 @@ static int write_whole(int fd, const void *bytes, size_t len, mode_t mode, bool 
 	return sync && fsync(fd) < 0 ? -errno : 0;
 }
 
-static int replace_file(int dirfd, const char *path, const struct iovec *content, mode_t mode,
+static int replace_file(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode,
                         bool sync)
 {
 	char temporary[PATH_MAX];
@@ -173,7 +173,7 @@ static int replace_file(int dirfd, const char *path, const struct iovec *content
 		fd = -1;
 		return r;
 	}
-	r = write_whole(fd, content->iov_base, content->iov_len, mode, sync);
+	r = write_whole(fd, bytes, len, mode, sync);
 	if (r == 0 && renameat(dirfd, temporary, dirfd, path) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -185,18 +185,12 @@ static int replace_file(int dirfd, const char *path, const struct iovec *content
 
 int io_write_file_atomic(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
 {
-	struct iovec content = { .iov_len = len };
-
-	memcpy(&content.iov_base, &bytes, sizeof(bytes)); /* only read: its type does not say so */
-	return replace_file(dirfd, path, &content, mode, true);
+	return replace_file(dirfd, path, bytes, len, mode, true);
 }
 
 int io_write_file_quick(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode)
 {
-	struct iovec content = { .iov_len = len };
-
-	memcpy(&content.iov_base, &bytes, sizeof(bytes));
-	return replace_file(dirfd, path, &content, mode, false);
+	return replace_file(dirfd, path, bytes, len, mode, false);
 }
 
 ssize_t io_sendv(int sock, const struct iovec *parts, size_t count, const int *fds, size_t nfds,

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -142,7 +141,6 @@ static void reply_staging(fuse_req_t req, const struct worker *w)
 static struct sets_call sets_call_of(const struct serve_caller *caller)
 {
 	const struct worker *w = caller->w;
-	const struct fuse_in_header *request = (const struct fuse_in_header *)w->shared->recv;
 
 	return (struct sets_call){
 		.passes = worker_passes_of(w->shared),
@@ -151,7 +149,7 @@ static struct sets_call sets_call_of(const struct serve_caller *caller)
 		.thread = caller->pid,
 		.boot_ns = times_boottime(),
 		.wall_ns = times_now(),
-		.request = request->unique,
+		.request = device_request(w->device),
 	};
 }
 
