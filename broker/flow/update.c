@@ -320,6 +320,10 @@ int update_begin(struct container *c, struct plan *plan, struct err *e)
 		result = update_resume(c);
 		if (is_dying(result))
 			return 0; /* its end comes through the loop: told anew, or abandoned */
+	} else if (update) {
+		/* Recorded as withdrawn: reads fail, though the rest of the change cannot be had.
+		 * The next change drops the pages. */
+		(void)send_denials(c, update);
 	}
 	if (result < 0) {
 		update_abandon(c);
