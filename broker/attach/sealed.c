@@ -44,11 +44,13 @@ static int copy(int from, int to, off_t size)
 
 int sealed_program(const char *path, struct err *e)
 {
-	SCOPED_FD int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	SCOPED_FD int file = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	SCOPED_FD int memory = -1;
 	struct stat st;
 	int r;
 
+	if (!path)
+		return err_set(e, -ENOENT, "nobody has said where coffer-enter lies");
 	if (file < 0 || fstat(file, &st) < 0)
 		return err_errno(e, -errno, "cannot read %s", path);
 	if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > PROGRAM_MAX)

@@ -118,6 +118,8 @@ crowd_stop() { # LOOKS: each container has made so many at least
 # Every open that a reader made stands in the log once. After crowd_stop. The secret mark is none of theirs.
 crowd_accounts() {
 	coffer audit --json >"$D/audit"
+	jq -c 'select(.event == "open" and .name == null)' "$D/audit" >"$D/nameless"
+	[[ ! -s $D/nameless ]] || fail "the log does not say what was opened: $(head -n 5 "$D/nameless")"
 	jq -r 'select(.event == "open" and .result == "granted" and .name != "mark") | "\(.container) \(.count)"' "$D/audit" |
 		awk '{ n[$1] += $2 } END { for (c in n) print c, n[c] }' | sort >"$D/recorded"
 	jq -r '"\(.name) \(.opens)"' "$D/crowd.json" | sort >"$D/opened"
