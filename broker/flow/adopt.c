@@ -356,6 +356,8 @@ int adopt_on_worker(struct container *c, struct record *r)
 	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
 	c->worker_ready = true;
 	c->flow = FLOW_IDLE;
+	if (result >= 0)
+		update_released_before(c);
 	/* If the change cannot be told now, a successor hears of it when its bytes are to be had. */
 	if (result >= 0 && go_on_with_update(c, escrow) < 0)
 		serving_replace(c);

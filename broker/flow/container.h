@@ -96,6 +96,7 @@ struct container {
 	bool asked_for_life; /* PING sent, no PONG yet */
 	bool folds_taken;    /* slots of its ring that are not the worker's again yet */
 	bool counts_wait;    /* records taken from its ring are not lines of the log yet */
+	bool releases_wait;  /* nodes that go when the log has all of them */
 	bool ring_corrupt;   /* a hostile worker: ended as soon as the loop comes by */
 	struct tree tree;
 
@@ -152,6 +153,8 @@ struct containers {
 	sd_event_source *expiry_timer, *watch_timer, *pending_source;
 	int64_t expiry_due_ns;   /* for which it is armed */
 	struct audit_fold *fold; /* budgets of the audit log */
+	/* of the log, so far: counts made lines, of these on disk, and flushes */
+	uint64_t folds, folds_flushed, flushes;
 	sd_event_source *fold_timer, *save_timer;
 };
 
@@ -242,6 +245,7 @@ int update_resume(struct container *c); /* a new worker is told of the change un
 /* released.c: the worker says that nobody can reach a node any more; those without a name go. */
 void update_released(struct container *c, uint64_t node);
 void update_drop_released(struct container *c);
+void update_released_before(struct container *c); /* an earlier broker was told so */
 /* A node for a step of a plan. `linked`: nobody has seen this tree yet. */
 int update_add_node(struct container *c, const struct step *step, bool linked, struct node **ret,
                     struct err *e);

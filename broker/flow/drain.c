@@ -136,6 +136,7 @@ static void write_folds(struct containers *set)
 		drain(c, DRAIN_FOLDS);
 	if (audit_fold_flush(set->fold, times_now(), true) < 0)
 		return; /* it waits on */
+	set->folds++;
 	for (struct container *c = set->first; c; c = c->next)
 		if (c->ring) {
 			ring_mark_waiting(c->ring, audit_lines(set->b->audit));
@@ -175,10 +176,14 @@ void drain_last(struct container *c)
 
 void containers_log_flushed(struct containers *c)
 {
+	c->flushes++;
+	c->folds_flushed = c->folds;
 	for (struct container *at = c->first; at; at = at->next)
 		if (at->ring) {
 			ring_release(at->ring);
 			at->folds_taken &= at->counts_wait;
+			if (at->releases_wait)
+				update_drop_released(at);
 		}
 }
 

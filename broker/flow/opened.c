@@ -70,7 +70,7 @@ int held_make(const struct tree *t, struct held *ret)
 	for (size_t i = 0; i < t->count; i++) {
 		const struct node *n = &t->node[i];
 
-		if (n->kind == NODE_FILE && !n->linked && !n->staged)
+		if (n->kind == NODE_FILE && !n->linked && !n->staged && !n->released)
 			h.node[h.count++] = n;
 	}
 	qsort(h.node, h.count, sizeof(*h.node), in_order);

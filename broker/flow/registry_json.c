@@ -22,6 +22,8 @@ static json_t *node_to_json(const struct node *n)
 		(json_int_t)n->opened_ns, "before_version", (json_int_t)n->before_version, "before",
 		(json_int_t)n->before_ns);
 
+	if (object && n->released)
+		json_object_set_new(object, "released", json_true());
 	if (object && n->set) {
 		json_object_set_new(object, "set", json_integer((json_int_t)n->set));
 		json_object_set_new(object, "since", json_integer((json_int_t)n->since));
@@ -191,6 +193,8 @@ static int restore_node(struct container *c, const json_t *object, struct err *e
 		result = json_get_bool(object, "withdrawn", true, &like.withdrawn, e);
 	if (result >= 0)
 		result = json_get_bool(object, "denied", true, &like.denied, e);
+	if (result >= 0)
+		result = json_get_bool(object, "released", false, &like.released, e);
 	if (result >= 0)
 		result = json_get_string(object, "path", true, &path, e);
 	if (result >= 0)

@@ -5,19 +5,44 @@
  * A worker takes a name away when the rename is made, and the kernel may let go of the node at once;
  * we do so when the change is over. So RELEASED may be about a node that has its name here still: it
  * is noted, and the node goes with the change.
+ *
+ * Nor does it go before all that its container's ring had to tell of it is on disk: a broker that
+ * takes those records up after us finds its name in the registration, or nowhere. What waits as a
+ * count is a line after the next fold, and a line is on disk after the next flush.
  */
+#include "audit/audit.h"
 #include "flow/container.h"
+
+static bool may_go(const struct containers *set, const struct node *n)
+{
+	return n->released && !n->linked && !n->staged && set->folds_flushed >= n->told_by_fold &&
+	       set->flushes >= n->told_by_flush;
+}
 
 void update_drop_released(struct container *c)
 {
+	c->releases_wait = false;
 	for (size_t i = c->tree.count; i-- > 0;) {
 		const struct node *n = &c->tree.node[i];
 
-		if (n->released && !n->linked && !n->staged) {
+		if (may_go(c->set, n)) {
 			tree_remove(&c->tree, n->id);
 			registry_save_soon(c);
+		} else if (n->released && !n->staged) {
+			c->releases_wait = true;
 		}
 	}
+}
+
+/* Its records have been taken out of the ring, and it can have no more. */
+static void note(struct container *c, struct node *n)
+{
+	const struct containers *set = c->set;
+
+	n->released = true;
+	n->told_by_fold = c->counts_wait ? set->folds + 1 : 0;
+	n->told_by_flush =
+		c->counts_wait || audit_dirty(set->b->audit) ? set->flushes + 1 : set->flushes;
 }
 
 void update_released(struct container *c, uint64_t node)
@@ -26,7 +51,17 @@ void update_released(struct container *c, uint64_t node)
 
 	if (!n || n->staged)
 		return;
-	n->released = true;
-	if (!n->linked)
-		update_drop_released(c);
+	drain_now(c);
+	note(c, n);
+	registry_save_soon(c);
+	update_drop_released(c);
+}
+
+void update_released_before(struct container *c)
+{
+	drain_now(c);
+	for (size_t i = 0; i < c->tree.count; i++)
+		if (c->tree.node[i].released)
+			note(c, &c->tree.node[i]);
+	update_drop_released(c);
 }

@@ -303,7 +303,6 @@ static void on_worker(void *arg, struct record *r)
 		result = update_on_worker(c, r);
 		break;
 	case WR_RELEASED:
-		drain_now(c); /* its records still need the name */
 		update_released(c, ((const struct wr_released *)r->payload)->node);
 		break;
 	case WR_ATTACH:

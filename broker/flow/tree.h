@@ -26,9 +26,11 @@ struct node {
 	bool staged;             /* part of the change under way */
 	bool withdrawn; /* its secret was removed: not to be read on, whatever comes in its place */
 	bool denied;    /* reads fail: revoked, removed or expired */
-	bool released; /* linked still, but its worker knows of the rename and nobody can reach it */
-	char *path;    /* below the mount; "" for the root folder */
-	char *name;    /* files: the secret; symlinks: the target */
+	bool released; /* nobody can reach it: it goes when it has no name and the log has all of it */
+	/* which fold and which flush of the log that is (released.c) */
+	uint64_t told_by_fold, told_by_flush;
+	char *path; /* below the mount; "" for the root folder */
+	char *name; /* files: the secret; symlinks: the target */
 	char grant[POLICY_ID_LEN + 1];
 	uint64_t version;
 	uint64_t size;

@@ -2,6 +2,7 @@
 /*
  * Grants: documents of kind "grant" in the vault, and the same in b->policy while it is open.
  */
+#include <assert.h>
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
@@ -124,8 +125,10 @@ int method_grant(struct broker *b, struct call *call, json_t *parameters, struct
 
 	if (r == 0)
 		r = read_grant(b, parameters, &g, e);
-	if (r == 0)
+	if (r == 0) {
+		assert(g);
 		r = may_ask(b, call, g, e);
+	}
 	if (r < 0) {
 		grant_free(g);
 		return r;
