@@ -397,9 +397,17 @@ int64_t audit_fold_due(const struct audit_fold *f)
 
 void audit_fold_forget(struct audit_fold *f, const char *instance, int64_t now_ns)
 {
-	for (struct account *a = f->accounts; a; a = a->next)
-		if (strcmp(a->instance, instance) == 0)
-			a->gone = true;
-	/* Should the log take nothing now, the counts stay until a flush that it takes. */
-	(void)audit_fold_flush(f, now_ns, false);
+	for (struct account **at = &f->accounts; *at; at = &(*at)->next) {
+		struct account *a = *at;
+
+		if (strcmp(a->instance, instance) != 0)
+			continue;
+		a->gone = true;
+		/* Should the log take nothing now, the counts stay until a flush that it takes. */
+		if (flush_if_due(f, a, now_ns, true) == 0) {
+			*at = a->next;
+			account_free(a);
+		}
+		return;
+	}
 }

@@ -138,7 +138,7 @@ static void write_folds(struct containers *set)
 		return; /* it waits on */
 	set->folds++;
 	for (struct container *c = set->first; c; c = c->next)
-		if (c->ring) {
+		if (c->ring && c->counts_wait) {
 			ring_mark_waiting(c->ring, audit_lines(set->b->audit));
 			c->counts_wait = false;
 		}
@@ -189,7 +189,8 @@ void containers_log_flushed(struct containers *c)
 
 void drain_all(struct containers *set)
 {
-	/* So that what was taken earlier does not keep what came since from being taken. */
+	/* First what was taken earlier: until it is on disk, folds that came since stay in their rings. */
+	write_folds(set);
 	if (audit_dirty(set->b->audit))
 		(void)audit_pump_flush(set->b->audit_pump, NULL);
 	write_folds(set);
