@@ -23,6 +23,8 @@
 struct attach_config {
 	const char
 		*runc_roots[ATTACH_ROOTS_MAX + 1]; /* folders with ID/state.json, NULL-terminated */
+	const char
+		*engine_roots[ATTACH_ROOTS_MAX + 1]; /* where engines keep containers and images */
 	const char *mount_folder; /* /run/secrets: where a container's own mounts are looked for */
 	const char *worker_path;  /* cofferfs */
 	const char *enter_path;   /* coffer-enter */

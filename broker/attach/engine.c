@@ -11,36 +11,86 @@
 #include "attach/trusted.h"
 #include "coffer/cleanup.h"
 
+/* runc alone, and engines that say nothing beyond the bundle. */
+static int describe_by_annotations(const struct attach_config *c, struct found *f, struct err *e)
+{
+	return engine_annotations(f);
+}
+
+/*
+ * Podman and CRI-O put annotations of the image among the bundle's: nothing there is known to be of
+ * whoever started the container.
+ */
+static int describe_by_image(const struct attach_config *c, struct found *f, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < f->config.annotations && r == 0; i++)
+		r = found_add(f, f->config.annotation[i].key, f->config.annotation[i].value, true);
+	return r;
+}
+
+static const struct engine docker = { "docker", describe_by_annotations, NULL };
+static const struct engine containerd = { "containerd", describe_by_annotations, NULL };
+static const struct engine crio = { "crio", describe_by_image, NULL };
+static const struct engine podman = { "podman", describe_by_image, NULL };
+static const struct engine runc = { "runc", describe_by_annotations, NULL };
+
 /*
  * containerd's shim keeps bundles at ROOT/io.containerd.runtime.v2.task/NAMESPACE/ID whatever its
  * root is called; Docker's namespace is "moby". Podman and CRI-O share containers/storage: CRI-O's
  * bundles lie in the run folder, where Podman puts its own only for transient storage, so there an
  * annotation decides between the two.
  */
-static const struct engine_place places[] = {
-	{ "/io.containerd.runtime.v2.task/moby/", true, NULL, "docker", false },
-	{ "/io.containerd.runtime.v2.task/", true, NULL, "containerd", false },
-	{ "/run/docker/", false, NULL, "docker", false },
-	{ "/run/containerd/", false, NULL, "containerd", false },
-	{ "/run/crio/", false, NULL, "crio", true },
-	{ "/run/containers/storage/", false, "io.kubernetes.cri-o.ContainerID", "crio", true },
-	{ "/run/containers/storage/", false, NULL, "podman", true },
-	{ "/var/lib/containers/storage/", false, NULL, "podman", true },
-	{ "/", false, NULL, "runc", false },
+static const struct {
+	const char *where;      /* part of the real path */
+	bool anywhere;          /* false: the path begins with it */
+	const char *annotation; /* NULL, or one that must be there too */
+	const struct engine *engine;
+} places[] = {
+	{ "/io.containerd.runtime.v2.task/moby/", true, NULL, &docker },
+	{ "/io.containerd.runtime.v2.task/", true, NULL, &containerd },
+	{ "/run/docker/", false, NULL, &docker },
+	{ "/run/containerd/", false, NULL, &containerd },
+	{ "/run/crio/", false, NULL, &crio },
+	{ "/run/containers/storage/", false, "io.kubernetes.cri-o.ContainerID", &crio },
+	{ "/run/containers/storage/", false, NULL, &podman },
+	{ "/var/lib/containers/storage/", false, NULL, &podman },
 };
 
-const struct engine_place *engine_of_bundle(const char *path, const struct oci_config *config)
+const struct engine *engine_of_bundle(const char *path, const struct oci_config *config)
 {
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		const struct engine_place *p = &places[i];
+		const char *where = places[i].where;
 
-		if (p->anywhere ? !strstr(path, p->where)
-		                : strncmp(path, p->where, strlen(p->where)) != 0)
+		if (places[i].anywhere ? !strstr(path, where)
+		                       : strncmp(path, where, strlen(where)) != 0)
 			continue;
-		if (!p->annotation || oci_annotation(config, p->annotation))
-			return p;
+		if (!places[i].annotation || oci_annotation(config, places[i].annotation))
+			return places[i].engine;
 	}
-	return NULL;
+	return &runc;
+}
+
+int engine_annotations(struct found *f)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < f->config.annotations && r == 0; i++)
+		r = found_add(f, f->config.annotation[i].key, f->config.annotation[i].value, false);
+	return r;
+}
+
+int engine_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
+                 struct err *e)
+{
+	static const struct engine *const engines[] = { &docker, &podman, &containerd, &crio };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(engines) && r == 0; i++)
+		if (engines[i]->id_of)
+			r = engines[i]->id_of(c, name, ret, e);
+	return r;
 }
 
 static int place_of_folder(const char *path, struct sys_place *ret)
@@ -93,12 +143,13 @@ static int take_root(struct found *f, struct err *e)
 	return 0;
 }
 
-int engine_read_bundle(const char *bundle, struct found *f, struct err *e)
+int engine_read_bundle(const struct attach_config *c, const char *bundle, struct found *f,
+                       struct err *e)
 {
 	struct trusted_folder folder = { .fd = -1 };
 	SCOPED_FD int fd = -1;
 	SCOPED(free_ptr) char *text = NULL;
-	const struct engine_place *place;
+	const struct engine *engine;
 	size_t len;
 	int r = trusted_open(bundle, &folder, e);
 
@@ -113,10 +164,12 @@ int engine_read_bundle(const char *bundle, struct found *f, struct err *e)
 	if (!folder.by_root)
 		f->facts.flags |= FACTS_UNVERIFIED;
 	memcpy(f->bundle, folder.path, sizeof(f->bundle));
-	place = engine_of_bundle(f->bundle, &f->config);
-	snprintf(f->runtime, sizeof(f->runtime), "%s", place ? place->runtime : "runc");
-	f->image_annotates = place && place->image_annotates;
+	engine = engine_of_bundle(f->bundle, &f->config);
+	snprintf(f->runtime, sizeof(f->runtime), "%s", engine->runtime);
 	f->facts.uid = f->config.uid;
 	f->facts.gid = f->config.gid;
-	return take_root(f, e);
+	r = take_root(f, e);
+	if (r == 0 && engine->describe(c, f, e) < 0)
+		r = err_set(e, -ENOMEM, "out of memory");
+	return r;
 }

@@ -13,21 +13,36 @@
 
 struct trusted_folder;
 
-/* Which runtime a bundle is of, by where it lies. */
-struct engine_place {
-	const char *where;      /* part of the real path */
-	bool anywhere;          /* false: the path begins with it */
-	const char *annotation; /* NULL, or one that must be there too */
+/*
+ * One engine. `describe` fills in what the engine knows of `f`, whose bundle has been read and whose id
+ * is checked: name, image, digests, attributes (engine_annotations takes those of the bundle). What it
+ * cannot read stays unknown, matches no grant, and is told in f->trouble; only -ENOMEM is an error.
+ * `id_of` finds the full id of a running container by the engine's name, or by the beginning of its id
+ * where that is the only one: 1, 0 for none, or -errno with a sentence. It may be NULL.
+ */
+struct engine {
 	const char *runtime;
-	bool image_annotates; /* the engine puts annotations of the image among the bundle's */
+	int (*describe)(const struct attach_config *c, struct found *f, struct err *e);
+	int (*id_of)(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
+	             struct err *e);
 };
-const struct engine_place *engine_of_bundle(const char *path, const struct oci_config *config);
+
+/* Which engine a bundle is of, by where it lies. */
+const struct engine *engine_of_bundle(const char *path, const struct oci_config *config);
+
+/* The bundle's annotations become attributes, as those of whoever started the container. */
+int engine_annotations(struct found *f);
 
 /*
- * Read the bundle of the container that `f` is: user, root, label, annotations, runtime. Sets
- * FACTS_UNVERIFIED if it is not root's alone.
+ * Read the bundle of the container that `f` is: user, root, label, runtime; then what its engine says.
+ * Sets FACTS_UNVERIFIED if the bundle is not root's alone.
  */
-int engine_read_bundle(const char *bundle, struct found *f, struct err *e);
+int engine_read_bundle(const struct attach_config *c, const char *bundle, struct found *f,
+                       struct err *e);
+
+/* The full id of a running container of any engine: as id_of. */
+int engine_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
+                 struct err *e);
 
 /*
  * runc's own state. 1: `ret` is the container; 0: none; or -errno with a sentence. `likely`: an id

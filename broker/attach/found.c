@@ -12,6 +12,7 @@
 #include "coffer/cleanup.h"
 #include "coffer/io.h"
 #include "coffer/record.h"
+#include "policy/image.h"
 
 #define PROC_TEXT_MAX (64 * 1024) /* 340 lines of a map are 11 KiB */
 #define PROC_FILE_MAX 64          /* "/proc/4194304/uid_map" */
@@ -20,7 +21,41 @@ void found_clear(struct found *f)
 {
 	for (size_t i = 0; i < FOUND_FDS; i++)
 		f->fds[i] = fd_close(f->fds[i]);
+	for (size_t i = 0; i < f->attributes; i++) {
+		free(f->attribute[i].key);
+		free(f->attribute[i].value);
+	}
+	free(f->attribute);
+	f->attribute = NULL;
+	f->attributes = 0;
 	oci_config_clear(&f->config);
+}
+
+int found_add(struct found *f, const char *key, const char *value, bool from_image)
+{
+	struct found_attribute *a;
+
+	if (f->attributes >= ATTACH_ATTRIBUTES_MAX || strlen(key) > OCI_ATTRIBUTE_MAX ||
+	    strlen(value) > OCI_ATTRIBUTE_MAX)
+		return 0;
+	if (!f->attribute)
+		f->attribute = calloc(ATTACH_ATTRIBUTES_MAX, sizeof(*f->attribute));
+	if (!f->attribute)
+		return -ENOMEM;
+	a = &f->attribute[f->attributes];
+	*a = (struct found_attribute){ strdup(key), strdup(value), from_image };
+	f->attributes++; /* found_clear frees a half-filled one too */
+	return a->key && a->value ? 0 : -ENOMEM;
+}
+
+void found_add_digest(struct found *f, const char *digest)
+{
+	size_t used = strlen(f->digest), len = strlen(digest);
+
+	if (!image_digest(digest) || image_digest(digest) != digest || strstr(f->digest, digest) ||
+	    used + len + 1 > FOUND_DIGESTS_MAX)
+		return;
+	snprintf(f->digest + used, sizeof(f->digest) - used, "%s%s", used ? " " : "", digest);
 }
 
 static int read_proc(pid_t pid, const char *name, char **ret)
@@ -187,16 +222,16 @@ int found_process(pid_t pid, struct found *f, struct err *e)
 static int put_attributes(unsigned char *payload, size_t size, size_t *at, const struct found *f,
                           uint32_t *ret)
 {
-	const char *flag = f->image_annotates ? "i" : "c";
 	uint32_t count = 0;
 
-	for (size_t i = 0; i < f->config.annotations; i++) {
+	for (size_t i = 0; i < f->attributes; i++) {
+		const struct found_attribute *a = &f->attribute[i];
 		size_t next = *at;
 
 		/* What does not fit is left out: it then matches no grant. */
-		if (record_put_text(payload, size, &next, flag) < 0 ||
-		    record_put_text(payload, size, &next, f->config.annotation[i].key) < 0 ||
-		    record_put_text(payload, size, &next, f->config.annotation[i].value) < 0)
+		if (record_put_text(payload, size, &next, a->from_image ? "i" : "c") < 0 ||
+		    record_put_text(payload, size, &next, a->key) < 0 ||
+		    record_put_text(payload, size, &next, a->value) < 0)
 			continue;
 		*at = next;
 		count++;
@@ -208,9 +243,8 @@ static int put_attributes(unsigned char *payload, size_t size, size_t *at, const
 int found_send(int sock, uint64_t serial, struct found *f, struct err *e)
 {
 	const char *label = f->config.mount_label ? f->config.mount_label : "";
-	/* image and digest are known to engines only */
-	const char *const texts[] = { f->runtime, f->name,   f->id,   "",   "",
-		                      f->unit,    f->bundle, f->root, label };
+	const char *const texts[] = { f->runtime, f->name,   f->id,   f->image, f->digest,
+		                      f->unit,    f->bundle, f->root, label,    f->trouble.text };
 	unsigned char payload[RECORD_PAYLOAD_MAX];
 	size_t at = sizeof(f->facts);
 	int r = 0;

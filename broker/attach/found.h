@@ -21,6 +21,14 @@ enum {
 	FOUND_FDS
 }; /* order of FACTS */
 
+#define FOUND_IMAGE_MAX 1024
+#define FOUND_DIGESTS_MAX 600 /* of one image: 8 of 71 bytes */
+
+struct found_attribute {
+	char *key, *value;
+	bool from_image;
+};
+
 struct found {
 	struct ar_facts facts; /* `attributes` is set when it is sent */
 	int fds[FOUND_FDS];
@@ -30,7 +38,11 @@ struct found {
 	char unit[UNIT_NAME_MAX + 1];
 	char bundle[ATTACH_TEXT_MAX];
 	char root[ATTACH_TEXT_MAX];
-	bool image_annotates; /* the bundle's annotations may be the image's */
+	char image[FOUND_IMAGE_MAX + 1];
+	char digest[FOUND_DIGESTS_MAX + 1];
+	struct found_attribute *attribute;
+	size_t attributes;
+	struct err trouble; /* what its engine knows of it and could not be read, and why; or "" */
 	struct oci_config config;
 };
 
@@ -39,6 +51,18 @@ struct found {
 		.fds = { -1, -1, -1, -1, -1 } \
 	}
 void found_clear(struct found *f);
+
+/*
+ * A label or annotation (copied). One longer than OCI_ATTRIBUTE_MAX, or beyond ATTACH_ATTRIBUTES_MAX, is
+ * left out: it then matches no grant. 0 or -ENOMEM.
+ */
+int found_add(struct found *f, const char *key, const char *value, bool from_image);
+
+/*
+ * A digest ("sha256:" and 64 lower-case hex digits) that the image is known by: of its configuration, or
+ * of a manifest. Others, the same again and those beyond FOUND_DIGESTS_MAX are left out.
+ */
+void found_add_digest(struct found *f, const char *digest);
 
 /*
  * The kernel's facts of process `pid`: descriptors, ids, maps, start time, flags. Refuses what can

@@ -34,7 +34,8 @@ static void set_id(struct found *f, const char *id)
 }
 
 /* The container that a runtime's state names: `f` becomes its first process. */
-static int take_state(const struct oci_state *state, struct found *f, struct err *e)
+static int take_state(const struct attach_config *c, const struct oci_state *state, struct found *f,
+                      struct err *e)
 {
 	int r;
 
@@ -48,7 +49,7 @@ static int take_state(const struct oci_state *state, struct found *f, struct err
 	if (f->facts.start_time != state->start)
 		return err_set(e, -ESRCH, "container %s has ended", state->id);
 	set_id(f, state->id);
-	r = engine_read_bundle(state->bundle, f, e);
+	r = engine_read_bundle(c, state->bundle, f, e);
 	if (r < 0)
 		return err_prefix(e, r, "container %s", state->id);
 	(void)engine_systemd_unit(f, false, NULL); /* beside the rest: the unit it runs in */
@@ -81,7 +82,7 @@ static int by_hook(const struct attach_config *c, const struct question *q, stru
 		return err_set(e, -EPERM, "process %d is the first one of container %s, not of %s",
 		               q->pid, other.id, q->id);
 	set_id(f, q->id);
-	r = engine_read_bundle(q->bundle, f, e);
+	r = engine_read_bundle(c, q->bundle, f, e);
 	if (r == 0)
 		(void)engine_systemd_unit(f, false, NULL);
 	return r;
@@ -101,7 +102,7 @@ static int by_pid(const struct attach_config *c, const struct question *q, struc
 	if (r == 0 && host)
 		r = engine_runc_by_cgroup(c, f, &state, e);
 	if (r != 0)
-		return r < 0 ? r : take_state(&state, f, e);
+		return r < 0 ? r : take_state(c, &state, f, e);
 	/* In a pid namespace of its own it is no unit itself, but may run in one. */
 	r = engine_systemd_unit(f, host, e);
 	if (r < 0)
@@ -115,17 +116,22 @@ static int by_name(const struct attach_config *c, const struct question *q, stru
                    struct err *e)
 {
 	SCOPED(state_ptr) struct oci_state state = { 0 };
+	char id[OCI_ID_MAX + 1];
 	int r = engine_runc_by_id(c, q->id, &state, e);
 
+	if (r == 0)
+		r = engine_id_of(c, q->id, id, e);
+	if (r > 0 && !state.id)
+		r = engine_runc_by_id(c, id, &state, e);
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return err_set(e, -ENOENT,
-		               "no running container is called %.100s; give the id that its "
-		               "runtime lists, or "
-		               "its process with --pid",
-		               q->id);
-	return take_state(&state, f, e);
+		return err_set(
+			e, -ENOENT,
+			"no running container is called %.100s; give the name or id that its "
+			"engine lists, or its process with --pid",
+			q->id);
+	return take_state(c, &state, f, e);
 }
 
 static int by_unit(const struct attach_config *c, const struct question *q, struct found *f,

@@ -214,6 +214,8 @@ static json_t *describe_notes(struct containers *set, const struct facts *f,
 		     "a plain process group: no engine's state matches, so only --unit can match");
 	if (f->subject.host_mounts)
 		note(notes, "it shares the host's mount namespace: workload socket only, no mount");
+	if (f->trouble && f->trouble[0])
+		note(notes, f->trouble);
 	if (f->subject.unverified)
 		note(notes, "its engine's state is in a user's hands, so grants need "
 		            "--allow-unverified to match");

@@ -47,7 +47,7 @@ static int take_texts(const struct record *r, struct facts *f)
 {
 	struct subject *s = &f->subject;
 	char **const texts[] = { &s->runtime, &s->name,   &s->id,   &s->image, &s->digest,
-		                 &s->unit,    &f->bundle, &f->root, &f->label };
+		                 &s->unit,    &f->bundle, &f->root, &f->label, &f->trouble };
 	size_t at = sizeof(f->fixed);
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -102,6 +102,7 @@ void facts_clear(struct facts *f)
 	free(f->bundle);
 	free(f->root);
 	free(f->label);
+	free(f->trouble);
 	fd_close(f->pidfd);
 	fd_close(f->cgroup_fd);
 	fd_close(f->mnt_fd);

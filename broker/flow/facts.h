@@ -16,6 +16,7 @@ struct facts {
 	char *bundle;
 	char *root;  /* host side: its root until the runtime has changed to it; "" if not known */
 	char *label; /* SELinux mount label, or "" */
+	char *trouble; /* what its engine knows that could not be read, and why; or "" */
 	int pidfd, cgroup_fd, mnt_fd, pid_fd, user_fd;
 };
 

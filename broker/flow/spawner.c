@@ -56,6 +56,8 @@ static void become_spawner(int sock, const struct config *config)
 
 	for (size_t i = 0; i < ARRAY_LEN(plain.runc_roots) && config->runc_roots[i]; i++)
 		plain.runc_roots[i] = config->runc_roots[i];
+	for (size_t i = 0; i < ARRAY_LEN(plain.engine_roots) && config->engine_roots[i]; i++)
+		plain.engine_roots[i] = config->engine_roots[i];
 	_exit(spawner_main(sock, &plain) < 0 ? 1 : 0);
 }
 

@@ -36,9 +36,10 @@ struct subject {
 	char *runtime; /* docker podman containerd crio runc systemd nspawn, or "" for a plain
 	                  process group */
 	char *name, *id;
-	char *image;                 /* as its engine names it ("nginx:1.25") */
-	char *digest;                /* "sha256:…" or "" */
-	char *unit;                  /* systemd unit of its cgroup, or "" */
+	char *image;  /* as its engine names it ("nginx:1.25") */
+	char *digest; /* what the image is known by: "sha256:…", several separated by a
+	                                space, or "" */
+	char *unit;   /* systemd unit of its cgroup, or "" */
 	struct attribute *attribute; /* labels and annotations */
 	size_t attributes;
 	bool weak;         /* shares the host's pid namespace */

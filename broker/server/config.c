@@ -62,6 +62,9 @@ static int set_defaults(struct config *c)
 	static const char *const roots[] = { "/run/runc", "/run/docker/runtime-runc/moby",
 		                             "/run/containerd/runc/default",
 		                             "/run/containerd/runc/k8s.io" };
+	/* Where engines keep what they know: Docker; Podman and CRI-O; containerd. */
+	static const char *const engines[] = { "/var/lib/docker", "/var/lib/containers/storage",
+		                               "/var/lib/containerd" };
 	const struct {
 		char **slot;
 		const char *value;
@@ -76,6 +79,9 @@ static int set_defaults(struct config *c)
 			return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_LEN(roots); i++)
 		if (config_set(&c->runc_roots[i], roots[i]) < 0)
+			return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_LEN(engines); i++)
+		if (config_set(&c->engine_roots[i], engines[i]) < 0)
 			return -ENOMEM;
 	c->connections_max = 64;
 	c->calls_per_second = 1000;
@@ -297,8 +303,10 @@ void config_free(struct config *c)
 	free(c->enter_path);
 	free(c->worker_user);
 	free(c->operator_group);
-	for (size_t i = 0; i < CONFIG_ROOTS_MAX; i++)
+	for (size_t i = 0; i < CONFIG_ROOTS_MAX; i++) {
 		free(c->runc_roots[i]);
+		free(c->engine_roots[i]);
+	}
 	for (size_t i = 0; i < c->waits; i++) {
 		free(c->wait[i].runtime);
 		free(c->wait[i].container);

@@ -41,6 +41,7 @@ struct config {
 	bool seal_stops;       /* "on_seal": "serve" (default) or "stop" */
 	/* /run/runc and the engines' own; NULL-terminated */
 	char *runc_roots[CONFIG_ROOTS_MAX + 1];
+	char *engine_roots[CONFIG_ROOTS_MAX + 1];
 	struct config_wait wait[CONFIG_WAIT_MAX];
 	size_t waits;
 	uint32_t connections_max;  /* workload connections of one container: 64 */

@@ -33,7 +33,8 @@ static const struct key keys[] = {
 	{ "operator_group", KIND_TEXT, AT(operator_group) },
 	{ "audit_when_full", KIND_CHOICE, AT(audit_full_serve), .no = "refuse", .yes = "serve" },
 	{ "on_seal", KIND_CHOICE, AT(seal_stops), .no = "serve", .yes = "stop" },
-	{ "runc_roots", KIND_ROOTS },
+	{ "runc_roots", KIND_ROOTS, AT(runc_roots) },
+	{ "engine_roots", KIND_ROOTS, AT(engine_roots) },
 	{ "wait", KIND_WAIT },
 	{ "connections_max", KIND_U32, AT(connections_max), 1, 1024 },
 	{ "calls_per_second", KIND_U32, AT(calls_per_second), 1, 100000 },
@@ -125,24 +126,25 @@ static int read_number(struct config *c, const struct key *key, const json_t *ob
 	return 0;
 }
 
-static int read_roots(struct config *c, const json_t *object, struct err *e)
+static int read_roots(struct config *c, const struct key *key, const json_t *object, struct err *e)
 {
+	char **roots = (char **)((char *)c + key->offset);
 	json_t *list = NULL;
-	int r = json_get_array(object, "runc_roots", false, CONFIG_ROOTS_MAX, &list, e);
+	int r = json_get_array(object, key->name, false, CONFIG_ROOTS_MAX, &list, e);
 
 	if (r < 0 || !list)
 		return r;
-	for (size_t i = 0; i < ARRAY_LEN(c->runc_roots); i++)
-		free_ptr(&c->runc_roots[i]);
+	for (size_t i = 0; i < CONFIG_ROOTS_MAX; i++)
+		free_ptr(&roots[i]);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const char *text = json_string_value(json_array_get(list, i));
 
 		if (!text)
-			return err_set(e, -EINVAL, "\"runc_roots\" must be a list of paths");
-		r = check_text("runc_roots", text, true, e);
+			return err_set(e, -EINVAL, "\"%s\" must be a list of paths", key->name);
+		r = check_text(key->name, text, true, e);
 		if (r < 0)
 			return r;
-		r = config_set(&c->runc_roots[i], text);
+		r = config_set(&roots[i], text);
 		if (r < 0)
 			return r;
 	}
@@ -222,7 +224,7 @@ static int read_key(struct config *c, const struct key *key, const json_t *objec
 	case KIND_U64:
 		return read_number(c, key, object, e);
 	case KIND_ROOTS:
-		return read_roots(c, object, e);
+		return read_roots(c, key, object, e);
 	case KIND_WAIT:
 		return read_wait(c, object, e);
 	}

@@ -112,8 +112,9 @@ struct facts_map {
 
 /*
  * FACTS. Descriptors: pidfd of its init, cgroup directory, mount, pid and user namespace (5).
- * Then counted texts: runtime, name, id, image, image digest, unit, bundle, root path (host side,
- * for a container still being created; "" once it runs), SELinux mount label; then `attributes`
+ * Then counted texts: runtime, name, id, image, image digests (separated by a
+ * space), unit, bundle, root path (host side, for a container still being created; "" once it runs),
+ * SELinux mount label, what its engine knows that could not be read (a sentence, or ""); then `attributes`
  * times: flag text
  * ("c": set by who started it, "i": came with the image), key, value.
  */

@@ -36,7 +36,7 @@ static bool fits_in(const struct facts *f, size_t len)
 {
 	const struct subject *s = &f->subject;
 	const char *const texts[] = { s->runtime, s->name,   s->id,   s->image, s->digest,
-		                      s->unit,    f->bundle, f->root, f->label };
+		                      s->unit,    f->bundle, f->root, f->label, f->trouble };
 	size_t least = sizeof(f->fixed);
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -50,7 +50,7 @@ static void is_whole(const struct facts *f, size_t len)
 {
 	const struct subject *s = &f->subject;
 	const char *const texts[] = { s->runtime, s->name,   s->id,   s->image, s->digest,
-		                      s->unit,    f->bundle, f->root, f->label };
+		                      s->unit,    f->bundle, f->root, f->label, f->trouble };
 	const int fds[] = { f->pidfd, f->cgroup_fd, f->mnt_fd, f->pid_fd, f->user_fd };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)

@@ -263,7 +263,8 @@ struct lab_facts {
 	struct ar_facts n;
 	int fds[FOUND_FDS];
 	char runtime[64], name[1100], id[1100], unit[300], bundle[4200], root[4200];
-	char key[4][256], value[4][256], flag[4][4];
+	char image[1100], digest[700], trouble[ERR_TEXT_MAX];
+	char key[8][256], value[8][256], flag[8][4];
 };
 
 LAB void lab_take_facts(int sock, struct lab_facts *f)
@@ -277,12 +278,13 @@ LAB void lab_take_facts(int sock, struct lab_facts *f)
 	} texts[] = { { f->runtime, sizeof(f->runtime) },
 		      { f->name, sizeof(f->name) },
 		      { f->id, sizeof(f->id) },
-		      { drop, sizeof(drop) },
-		      { drop, sizeof(drop) },
+		      { f->image, sizeof(f->image) },
+		      { f->digest, sizeof(f->digest) },
 		      { f->unit, sizeof(f->unit) },
 		      { f->bundle, sizeof(f->bundle) },
 		      { f->root, sizeof(f->root) },
-		      { drop, sizeof(drop) } };
+		      { drop, sizeof(drop) },
+		      { f->trouble, sizeof(f->trouble) } };
 
 	lab_expect(sock, AR_FACTS, &r);
 	ck_assert_int_eq((int)r.nfds, FOUND_FDS);
@@ -291,7 +293,7 @@ LAB void lab_take_facts(int sock, struct lab_facts *f)
 		f->fds[i] = TAKE_FD(r.fds[i]);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		ck_assert_int_eq(record_get_text(&r, &at, texts[i].text, texts[i].size), 0);
-	for (uint32_t i = 0; i < f->n.attributes && i < 4; i++) {
+	for (uint32_t i = 0; i < f->n.attributes && i < ARRAY_LEN(f->key); i++) {
 		ck_assert_int_eq(record_get_text(&r, &at, f->flag[i], sizeof(f->flag[i])), 0);
 		ck_assert_int_eq(record_get_text(&r, &at, f->key[i], sizeof(f->key[i])), 0);
 		ck_assert_int_eq(record_get_text(&r, &at, f->value[i], sizeof(f->value[i])), 0);

@@ -160,11 +160,10 @@ START_TEST(runtime_is_told_by_where_the_bundle_lies)
 	static char key[] = "io.kubernetes.cri-o.ContainerID", value[] = "x";
 	struct oci_annotation annotation = { key, value };
 	struct oci_config c = { .annotation = &annotation, .annotations = bundles[_i].crio };
-	const struct engine_place *place = engine_of_bundle(bundles[_i].path, &c);
+	const struct engine *engine = engine_of_bundle(bundles[_i].path, &c);
 
-	ck_assert_ptr_nonnull(place);
-	ck_assert_msg(strcmp(place->runtime, bundles[_i].runtime) == 0, "%s: %s", bundles[_i].path,
-	              place->runtime);
+	ck_assert_msg(strcmp(engine->runtime, bundles[_i].runtime) == 0, "%s: %s", bundles[_i].path,
+	              engine->runtime);
 }
 END_TEST
 

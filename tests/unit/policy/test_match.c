@@ -36,6 +36,7 @@ static char docker[] = "docker", podman[] = "podman", crio[] = "crio", web[] = "
 static char id[] = ID64, unit[] = "web.service", tag[] = "nginx:1.25",
 	    longer_tag[] = "nginx:1.25.1";
 static char digest[] = "sha256:" HEX64, named[] = "nginx@sha256:" HEX64, other[] = "sha256:" OTHER;
+static char several[] = "sha256:" OTHER " sha256:" HEX64;
 static char systemd[] = "systemd", upper[] = "Web", empty[] = "", namespace[] = NAMESPACE;
 static char env[] = "env", prod[] = "prod", dev[] = "dev", tier[] = "tier",
 	    escape[] = "a\x1b[31m\n";
@@ -74,6 +75,11 @@ static const struct row rows[] = {
 	{ "digest_matches_strongly",
 	  { .image = digest },
 	  { .digest = digest, .image = tag },
+	  STRENGTH_STRONG,
+	  { "image digest is sha256:" HEX64 " (strong)" } },
+	{ "one_of_several_digests_matches_strongly",
+	  { .image = digest },
+	  { .digest = several, .image = tag },
 	  STRENGTH_STRONG,
 	  { "image digest is sha256:" HEX64 " (strong)" } },
 	{ "digest_behind_a_name_matches_strongly",
