@@ -218,8 +218,6 @@ void container_end(struct container *c, const char *why)
 	container_tell_waiters(c, -ESRCH, "the container has ended");
 	workload_drop_waiting(c);
 	unlink_from_set(c);
-	registry_remove(c);
-	adopt_forget(set, c->instance_text);
 	operation_cancel(c->op);
 	operation_cancel(c->check);
 	c->op = c->check = NULL;
@@ -227,6 +225,9 @@ void container_end(struct container *c, const char *why)
 	reaction_drop(c);
 	update_abandon(c);
 	serving_stop(c);
+	/* The registration last: a broker after us knows by it what else there is. */
+	adopt_forget(set, c->instance_text);
+	registry_remove(c);
 	drain_last(c);
 	mount_drop(c);
 	sd_event_source_disable_unref(c->adopt_timer);

@@ -113,9 +113,9 @@ static void drop(struct containers *set, const char *name, int error, const char
 		         may_come_later(error) ? "put off" : "dropped", why);
 	if (may_come_later(error))
 		return;
-	if (dir >= 0)
-		unlinkat(dir, name, 0);
 	adopt_forget(set, name);
+	if (dir >= 0) /* last: it tells of the rest */
+		unlinkat(dir, name, 0);
 }
 
 /*
@@ -144,9 +144,9 @@ void registry_give_up(struct containers *set, const json_t *saved, int error)
 	char name[64];
 
 	file_name(instance ? instance : "", name);
-	drop(set, name, error, "its container is not found again");
 	if (!may_come_later(error))
-		end_left_worker(saved);
+		end_left_worker(saved); /* before the file is gone that tells of it */
+	drop(set, name, error, "its container is not found again");
 }
 
 static void load_one(struct containers *set, const char *name)
@@ -170,12 +170,13 @@ static void load_one(struct containers *set, const char *name)
 	request.saved = object;
 	if (result >= 0)
 		result = inspection_start(set, &request, &why);
-	if (result >= 0)
+	if (result >= 0) {
 		set->restoring++;
-	else
-		drop(set, name, result, why.text);
-	if (result < 0 && !may_come_later(result))
+		return;
+	}
+	if (!may_come_later(result))
 		end_left_worker(object);
+	drop(set, name, result, why.text);
 }
 
 void registry_load_more(struct containers *set)
