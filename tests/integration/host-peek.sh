@@ -32,5 +32,5 @@ run in_container neighbour ls /run/secrets
 [[ $status -ne 0 || -z $(cat "$D/out") ]] || fail "the neighbour sees $(cat "$D/out")"
 
 # The mount is not in the host's table.
-! grep -q coffer /proc/self/mountinfo || fail "the host's mount table shows a mount of ours"
+! grep -q -- ' - fuse.coffer ' /proc/self/mountinfo || fail "the host's mount table shows a mount of ours"
 reads web /run/secrets/db value
