@@ -10,7 +10,8 @@ done
 E=$D/docker
 docker_pid=
 containerd_pid=
-docker_options=() # further options of dockerd
+reloads=0 # of this dockerd
+docker_options=(--live-restore) # of dockerd, beside where its things lie
 mkdir "$E"
 
 docker() {
@@ -32,11 +33,12 @@ start_containerd() { # returns when it is up
 }
 
 start_docker() { # returns when it answers
-	local said=$D/dockerd.$RANDOM
-	dockerd --iptables=false --bridge=none --live-restore --data-root "$E/data" --exec-root "$E/exec" \
-		--containerd "$E/containerd.sock" -H "unix://$E/sock" --pidfile "$E/pid" "${docker_options[@]}" >"$said" 2>&1 &
+	docker_log=$D/dockerd.$RANDOM
+	reloads=0
+	dockerd --iptables=false --bridge=none --data-root "$E/data" --exec-root "$E/exec" \
+		--containerd "$E/containerd.sock" -H "unix://$E/sock" --pidfile "$E/pid" "${docker_options[@]}" >"$docker_log" 2>&1 &
 	docker_pid=$!
-	says_in_log "$said" 'API listen on' $docker_pid
+	says_in_log "$docker_log" 'API listen on' $docker_pid
 }
 
 stop_daemon() { # PID [SIGNAL]
@@ -51,3 +53,74 @@ end_docker() {
 	end_processes $docker_pid $containerd_pid "${shims[@]}"
 } 2>>"$D/end.log"
 on_exit+=(end_docker)
+
+# ---- with Coffer, as docs/docker.md sets it up ----
+
+docs=$here/../../docs
+
+page_block() { # HEADING N: the page's Nth fenced block below that heading
+	awk -v heading="## $1" -v n="$2" '
+		/^## / { inside = ($0 == heading) }
+		inside && /^```/ { open = !open; if (open) block++; next }
+		inside && open && block == n' "$docs/docker.md" >"$D/block"
+	[[ -s $D/block ]] || fail "docs/docker.md has no block $2 below '$1'"
+	sed "s|/root/|$D/|g; s|/usr/bin/|$COFFER_BUILD/client/|g; s|examples/|$docs/&|g" "$D/block"
+}
+
+follow() { # HEADING N: does what stands there; what it prints is in $D/out
+	local commands
+	commands=$(page_block "$@")
+	(eval "$commands") >"$D/out" 2>"$D/err" </dev/null
+}
+
+told() { # TEXT: the page has that message, and so does what the last command printed
+	grep -qF -- "$1" "$docs/docker.md" || fail "docs/docker.md does not tell of '$1'"
+	cat "$D/out" "$D/err" | tr -s '\n ' ' ' | grep -qF -- "$1" || fail "nothing says '$1': $(cat "$D/out" "$D/err")"
+}
+
+systemctl() { # reload docker: as Debian's unit does it
+	[[ $* == "reload docker" ]] || fail "the page says: systemctl $*"
+	kill -HUP $docker_pid
+	timeout 60 grep -m "$((++reloads))" -q 'Reloaded configuration' < <(tail -n +1 -F --pid=$docker_pid "$docker_log" 2>/dev/null || true)
+}
+
+image() { # NAME [CHANGE...]: busybox's userland, with changes as of a Dockerfile
+	local name=$1 change changes=()
+	shift
+	[[ -d $D/image ]] || bundle_root "$D/image"
+	for change in "$@"; do
+		changes+=(--change "$change")
+	done
+	tar -C "$D/image" -c . | docker import "${changes[@]}" - "$name" >"$D/image.id"
+}
+
+# A Docker whose runtime is coffer-runc, the image that the page's examples use, and a broker that knows this Docker.
+docker_with_coffer() { # [further options of dockerd]
+	echo '{}' >"$E/daemon.json"
+	docker_options=(--config-file "$E/daemon.json" "$@")
+	start_containerd
+	start_docker
+	page_block "Set up" 2 >"$E/daemon.json"
+	image debian:12
+	write_config ". + {runc_roots: [\"$E/exec/runtime-runc/moby\"], engine_roots: [\"$E/data\"]}"
+	broker_options=(--keyfile "$D/coffer.key")
+	start_broker
+	follow "Set up" 1
+	follow "Set up" 3
+	says "$(page_block "Set up" 4)"
+}
+
+pid_of() { # NAME
+	docker inspect --format '{{.State.Pid}}' "$1"
+}
+
+await_event() { # PATTERN OPTION...: an event of Docker, past or to come, printed as its status and its container's name
+	local reader found=0
+	exec {reader}< <(exec "$(type -P docker)" -H "unix://$E/sock" events --since 0 \
+		--format '{{.Status}} {{index .Actor.Attributes "name"}}' "${@:2}" 2>>"$D/end.log")
+	local teller=$!
+	timeout 60 grep -m 1 -q -- "$1" <&"$reader" || found=$?
+	exec {reader}<&-
+	kill "$teller" 2>/dev/null || true
+	[[ $found -eq 0 ]] || fail "Docker tells of no event '$1'"
+}

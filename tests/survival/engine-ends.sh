@@ -23,9 +23,6 @@ put db value
 counts >"$D/counts"
 began=$(cat "$D/counts")
 
-pid_of() { # NAME
-	docker inspect --format '{{.State.Pid}}' "$1"
-}
 declare -A id
 start() { # NAME pid|socket: with its secret, granted by its id, brought in by the operator or asked for by itself
 	id[$1]=$(docker run --detach --name "$1" --network none --cap-add SYS_ADMIN --security-opt apparmor=unconfined \
