@@ -18,8 +18,8 @@ docker() {
 	command docker -H "unix://$E/sock" "$@"
 }
 
-says_in_log() { # FILE PATTERN PID: that process will have said so, or has
-	timeout 60 grep -m 1 -q -- "$2" < <(tail -n +1 -F --pid="$3" "$1" 2>/dev/null || true) ||
+says_in_log() { # FILE PATTERN PID [TIMES]: that process will have said so, or has
+	[[ $(timeout 60 grep -c -m "${4:-1}" -- "$2" < <(tail -n +1 -F --pid="$3" "$1" 2>/dev/null || true)) == "${4:-1}" ]] ||
 		fail "nobody says '$2': $(tail -n 5 "$1")"
 }
 
@@ -50,7 +50,7 @@ end_docker() {
 	local shims
 	docker ps -aq | xargs -r timeout 60 docker -H "unix://$E/sock" rm -f >/dev/null
 	mapfile -t shims < <(pgrep -f "containerd-shim.* -address $E/")
-	end_processes $docker_pid $containerd_pid "${shims[@]}"
+	end_processes "$docker_pid" "$containerd_pid" "${shims[@]}"
 } 2>>"$D/end.log"
 on_exit+=(end_docker)
 
@@ -80,8 +80,9 @@ told() { # TEXT: the page has that message, and so does what the last command pr
 
 systemctl() { # reload docker: as Debian's unit does it
 	[[ $* == "reload docker" ]] || fail "the page says: systemctl $*"
-	kill -HUP $docker_pid
-	timeout 60 grep -m "$((++reloads))" -q 'Reloaded configuration' < <(tail -n +1 -F --pid=$docker_pid "$docker_log" 2>/dev/null || true)
+	kill -HUP "$docker_pid"
+	reloads=$((reloads + 1))
+	says_in_log "$docker_log" 'Reloaded configuration' "$docker_pid" "$reloads"
 }
 
 image() { # NAME [CHANGE...]: busybox's userland, with changes as of a Dockerfile
@@ -114,13 +115,13 @@ pid_of() { # NAME
 	docker inspect --format '{{.State.Pid}}' "$1"
 }
 
-await_event() { # PATTERN OPTION...: an event of Docker, past or to come, printed as its status and its container's name
-	local reader found=0
+await_event() { # PATTERN [TIMES]: events of Docker, past or to come, each printed as its status and its container's name
+	local reader found
 	exec {reader}< <(exec "$(type -P docker)" -H "unix://$E/sock" events --since 0 \
-		--format '{{.Status}} {{index .Actor.Attributes "name"}}' "${@:2}" 2>>"$D/end.log")
+		--format '{{.Status}} {{index .Actor.Attributes "name"}}' 2>>"$D/end.log")
 	local teller=$!
-	timeout 60 grep -m 1 -q -- "$1" <&"$reader" || found=$?
+	found=$(timeout 60 grep -c -m "${2:-1}" -- "$1" <&"$reader" || true)
 	exec {reader}<&-
 	kill "$teller" 2>/dev/null || true
-	[[ $found -eq 0 ]] || fail "Docker tells of no event '$1'"
+	[[ $found == "${2:-1}" ]] || fail "Docker tells of no event '$1'"
 }
