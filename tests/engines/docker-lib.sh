@@ -36,7 +36,8 @@ start_docker() { # returns when it answers
 	docker_log=$D/dockerd.$RANDOM
 	reloads=0
 	dockerd --iptables=false --bridge=none --data-root "$E/data" --exec-root "$E/exec" \
-		--containerd "$E/containerd.sock" -H "unix://$E/sock" --pidfile "$E/pid" "${docker_options[@]}" >"$docker_log" 2>&1 &
+		--containerd "$E/containerd.sock" -H "unix://$E/sock" --pidfile "$E/pid" --cgroup-parent "/coffer-test-$TAG-docker" \
+		"${docker_options[@]}" >"$docker_log" 2>&1 &
 	docker_pid=$!
 	says_in_log "$docker_log" 'API listen on' $docker_pid
 }
@@ -51,6 +52,7 @@ end_docker() {
 	docker ps -aq | xargs -r timeout 60 docker -H "unix://$E/sock" rm -f >/dev/null
 	mapfile -t shims < <(pgrep -f "containerd-shim.* -address $E/")
 	end_processes "$docker_pid" "$containerd_pid" "${shims[@]}"
+	find /sys/fs/cgroup -depth -type d -path "*/coffer-test-$TAG-docker*" -exec rmdir {} +
 } 2>>"$D/end.log"
 on_exit+=(end_docker)
 
@@ -95,6 +97,10 @@ image() { # NAME [CHANGE...]: busybox's userland, with changes as of a Dockerfil
 	tar -C "$D/image" -c . | docker import "${changes[@]}" - "$name" >"$D/image.id"
 }
 
+docker_config() { # [JQ-FILTER]: of a broker that knows this Docker
+	write_config ". + {runc_roots: [\"$E/exec/runtime-runc/moby\"], engine_roots: [\"$E/data\"]} | ${1:-.}"
+}
+
 # A Docker whose runtime is coffer-runc, the image that the page's examples use, and a broker that knows this Docker.
 docker_with_coffer() { # [further options of dockerd]
 	echo '{}' >"$E/daemon.json"
@@ -103,7 +109,7 @@ docker_with_coffer() { # [further options of dockerd]
 	start_docker
 	page_block "Set up" 2 >"$E/daemon.json"
 	image debian:12
-	write_config ". + {runc_roots: [\"$E/exec/runtime-runc/moby\"], engine_roots: [\"$E/data\"]}"
+	docker_config
 	broker_options=(--keyfile "$D/coffer.key")
 	start_broker
 	follow "Set up" 1

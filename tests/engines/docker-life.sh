@@ -36,12 +36,30 @@ sees web first
 
 stop_broker
 succeeds docker run --detach --name later --label must=have debian:12 sleep infinity
-put_back() {
-	start_broker
-	await_audit attach '.container == "later"'
-}
-put_back
+docker_config '.wait = [{runtime: "docker", image: "payments:1"}]'
+start_broker
+await_audit attach '.container == "later"'
 sees later first
+
+# One that must not run without its secrets is held back by a sealed broker until the store is unsealed, or not started.
+docker tag debian:12 payments:1
+succeeds coffer grant db --container payments
+succeeds coffer seal
+docker run --detach --name payments payments:1 sleep infinity >"$D/payments.log" 2>&1 &
+payments=$!
+until pgrep -f "^$HOOK" >>"$D/end.log"; do
+	kill -0 $payments || fail "it was not held back: $(cat "$D/payments.log")"
+done
+succeeds coffer unseal --keyfile "$D/coffer.key"
+wait $payments || fail "it did not start: $(cat "$D/payments.log")"
+sees payments first
+succeeds docker rm --force payments
+succeeds coffer seal
+run docker run --name payments payments:1 sleep infinity
+[[ $status -ne 0 ]] || fail "it started without its secrets"
+told 'it must not run without its secrets'
+succeeds docker rm --force payments
+succeeds coffer unseal --keyfile "$D/coffer.key"
 
 # ---- again and again ----
 
