@@ -83,7 +83,7 @@ static int read_trusted(const char *data, const char *folder, const char *name, 
 	struct trusted_folder opened = { .fd = -1 };
 	SCOPED(free_ptr) char *text = NULL;
 	SCOPED_FD int fd = -1;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	snprintf(path, sizeof(path), "%s/%s", data, folder);
@@ -110,7 +110,7 @@ static int read_container(const char *data, const char *id, struct docker_contai
 {
 	char folder[OCI_ID_MAX + 16];
 	SCOPED(free_ptr) char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	snprintf(folder, sizeof(folder), "containers/%s", id);
@@ -129,7 +129,7 @@ static int read_image(const char *data, struct docker_container *c, struct err *
 {
 	char folder[OCI_ID_MAX + PATH_ROOM / 2];
 	SCOPED(free_ptr) char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	docker_container_distrust(c);
@@ -145,7 +145,7 @@ static int read_digests(const char *data, const struct docker_container *c, stru
 {
 	char folder[OCI_ID_MAX + PATH_ROOM / 2], digests[DIGESTS_MAX][DOCKER_DIGEST_MAX];
 	SCOPED(free_ptr) char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	if (!*c->image_id || !*c->driver)
@@ -257,7 +257,7 @@ static bool has_name(const struct search *s, const char *data, const char *id)
 {
 	SCOPED(docker_container_clear) struct docker_container c = { 0 };
 
-	return read_container(data, id, &c, NULL) == 0 && strcmp(c.name, s->name) == 0;
+	return read_container(data, id, &c, NULL) == 0 && c.name && strcmp(c.name, s->name) == 0;
 }
 
 static bool begins_with(const struct search *s, const char *data, const char *id)

@@ -25,8 +25,14 @@ says_in_log() { # FILE PATTERN PID [TIMES]: that process will have said so, or h
 
 start_containerd() { # returns when it is up
 	local said=$D/containerd.$RANDOM
-	printf 'version = 2\nroot = "%s"\nstate = "%s"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "%s"\n' \
-		"$E/root" "$E/state" "$E/containerd.sock" >"$E/containerd.toml"
+	cat >"$E/containerd.toml" <<-END
+		version = 2
+		root = "$E/root"
+		state = "$E/state"
+		disabled_plugins = ["io.containerd.grpc.v1.cri"]
+		[grpc]
+		address = "$E/containerd.sock"
+	END
 	containerd --config "$E/containerd.toml" >"$said" 2>&1 &
 	containerd_pid=$!
 	says_in_log "$said" 'successfully booted' $containerd_pid
@@ -121,7 +127,7 @@ pid_of() { # NAME
 	docker inspect --format '{{.State.Pid}}' "$1"
 }
 
-await_event() { # PATTERN [TIMES]: events of Docker, past or to come, each printed as its status and its container's name
+await_event() { # PATTERN [TIMES]: events of Docker, past or to come, each a line of its status and its container's name
 	local reader found
 	exec {reader}< <(exec "$(type -P docker)" -H "unix://$E/sock" events --since 0 \
 		--format '{{.Status}} {{index .Actor.Attributes "name"}}' 2>>"$D/end.log")

@@ -116,7 +116,8 @@ grep -q 'shared propagation' "$D/err" || fail "no reason is given: $(cat "$D/err
 
 mkdir "$D/alone"
 cp "$COFFER_BUILD/client/coffer-runc" "$D/alone/"
-jq --arg path "$D/alone/coffer-runc" '.runtimes.coffer.path = $path' "$E/daemon.json" >"$D/new" && cat "$D/new" >"$E/daemon.json"
+jq --arg path "$D/alone/coffer-runc" '.runtimes.coffer.path = $path' "$E/daemon.json" >"$D/daemon.json"
+cp "$D/daemon.json" "$E/daemon.json"
 systemctl reload docker
 run docker run debian:12 true
 [[ $status -ne 0 ]] || fail "a container started without its hook"
