@@ -84,12 +84,16 @@ docker cp app:/run/secrets - >"$D/cp.tar" 2>"$D/err" || true
 succeeds docker commit app committed:1
 docker save committed:1 >"$D/save.tar"
 docker export app >"$D/export.tar"
+mkdir "$D/build"
+printf 'FROM debian:12\nRUN grep -q never-in /run/secrets/db && echo kept >/seen\n' >"$D/build/Dockerfile"
+DOCKER_BUILDKIT=0 succeeds docker build --network none --tag built:1 "$D/build"
+docker save built:1 >"$D/build.tar"
 succeeds docker diff app
-for what in cp save export; do
+for what in cp save export build; do
 	[[ $what == cp || -s $D/$what.tar ]] || fail "docker $what gives nothing"
 	! grep -qaF "$value" "$D/$what.tar" || fail "a secret is in what docker $what gives"
 done
-grep -qa kept "$D/save.tar" || fail "the image lacks what was written: the search above proves nothing"
+grep -qa kept "$D/save.tar" && grep -qa kept "$D/build.tar" || fail "the image lacks what was written: the search above proves nothing"
 ! grep -rqaF "$value" "$E/data/containers" "$E/data/image" || fail "a secret is in Docker's own files"
 # What the container itself copied is its own affair; elsewhere nothing of it lies on the host's disk.
 mapfile -t copies < <(grep -rlaF "$value" "$E/data" "$E/exec" "$E/root" 2>/dev/null || true)

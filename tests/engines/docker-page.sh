@@ -73,6 +73,13 @@ lacks_there hostile
 succeeds docker exec labelled cat /run/secrets/db-password
 says "battery staple"
 
+# The beginning of an id will do where there is only one of that kind.
+number=0
+while begins=$(docker ps -q | cut -c 1 | sort | uniq -d | head -n 1) && [[ -z $begins ]]; do
+	run_detached "more-$((++number))" debian:12
+done
+fails 1 'running containers of Docker .* have ids that begin so; give the whole id' coffer attach "$begins"
+
 # ---- mistakes ----
 
 run coffer explain hostile
