@@ -30,7 +30,6 @@ static int describe_by_image(const struct attach_config *c, struct found *f, str
 	return r;
 }
 
-static const struct engine docker = { "docker", describe_by_annotations, NULL };
 static const struct engine containerd = { "containerd", describe_by_annotations, NULL };
 static const struct engine crio = { "crio", describe_by_image, NULL };
 static const struct engine podman = { "podman", describe_by_image, NULL };
@@ -48,9 +47,9 @@ static const struct {
 	const char *annotation; /* NULL, or one that must be there too */
 	const struct engine *engine;
 } places[] = {
-	{ "/io.containerd.runtime.v2.task/moby/", true, NULL, &docker },
+	{ "/io.containerd.runtime.v2.task/moby/", true, NULL, &engine_docker },
 	{ "/io.containerd.runtime.v2.task/", true, NULL, &containerd },
-	{ "/run/docker/", false, NULL, &docker },
+	{ "/run/docker/", false, NULL, &engine_docker },
 	{ "/run/containerd/", false, NULL, &containerd },
 	{ "/run/crio/", false, NULL, &crio },
 	{ "/run/containers/storage/", false, "io.kubernetes.cri-o.ContainerID", &crio },
@@ -84,7 +83,8 @@ int engine_annotations(struct found *f)
 int engine_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
                  struct err *e)
 {
-	static const struct engine *const engines[] = { &docker, &podman, &containerd, &crio };
+	static const struct engine *const engines[] = { &engine_docker, &podman, &containerd,
+		                                        &crio };
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(engines) && r == 0; i++)

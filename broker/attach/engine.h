@@ -27,6 +27,8 @@ struct engine {
 	             struct err *e);
 };
 
+extern const struct engine engine_docker;
+
 /* Which engine a bundle is of, by where it lies. */
 const struct engine *engine_of_bundle(const char *path, const struct oci_config *config);
 

@@ -192,6 +192,21 @@ static void note_conflicts(json_t *notes, const struct view *view)
 	}
 }
 
+/* What an engine calls a container may change while it runs. */
+static void note_renamed(json_t *notes, const struct facts *f, const struct container *c)
+{
+	const char *was = c->facts.subject.name, *is = f->subject.name;
+	struct err text;
+
+	if (strcmp(was, is) == 0)
+		return;
+	err_set(&text, 0,
+	        "its engine calls it %.100s now; until it is started again, grants go by %.100s, "
+	        "its name when it was registered",
+	        is, was);
+	note(notes, text.text);
+}
+
 static json_t *describe_notes(struct containers *set, const struct facts *f,
                               const struct container *c, const struct view *view)
 {
@@ -206,6 +221,8 @@ static json_t *describe_notes(struct containers *set, const struct facts *f,
 		            "attach` mounts its secrets");
 	else if (c->reason.text[0])
 		note(notes, c->reason.text);
+	if (c)
+		note_renamed(notes, f, c);
 	if (f->subject.weak)
 		note(notes, "weak: it shares the host's pid namespace, so grants need --allow-weak "
 		            "to match");

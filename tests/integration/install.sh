@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 DESTDIR=$D/dest cmake --install "$COFFER_BUILD" --prefix /usr >"$D/install.log" 2>&1 || fail "cmake --install"
-for file in bin/coffer bin/coffer-hook sbin/cofferd libexec/coffer/cofferfs libexec/coffer/coffer-enter \
+for file in bin/coffer bin/coffer-hook bin/coffer-runc sbin/cofferd libexec/coffer/cofferfs libexec/coffer/coffer-enter \
 	lib/systemd/system/cofferd.service \
 	lib/sysusers.d/coffer.conf lib/tmpfiles.d/coffer.conf; do
 	[[ -f $D/dest/usr/$file ]] || fail "no $file: $(cd "$D/dest" && find . -type f)"
