@@ -10,11 +10,8 @@
 #include "call.h"
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
-#include "coffer/name.h"
 #include "help.h"
 #include "output.h"
-
-#define WORD_SHOWN_MAX 64
 
 const struct verb *client_find_verb(int argc, char **argv, int *ret_taken)
 {
@@ -47,7 +44,9 @@ static int finish(const struct verb *verb, int result, const struct err *e)
 		return EXIT_SUCCESS;
 	fflush(stdout);
 	if (result == CLIENT_USAGE) {
-		output_error("%s; see: coffer help%s%s", e->text, verb ? " " : "",
+		bool asks = e->text[0] && e->text[strlen(e->text) - 1] == '?';
+
+		output_error("%s%s see: coffer help%s%s", e->text, asks ? "" : ";", verb ? " " : "",
 		             verb ? verb->name : "");
 		return CLIENT_EXIT_USAGE;
 	}
@@ -68,23 +67,30 @@ static void settle(struct client *c, const struct options *o)
 
 static int check_words(const struct verb *verb, const struct options *o, struct err *e)
 {
+	const char *near = NULL;
+
 	if (o->words < verb->words_min)
 		return err_set(e, CLIENT_USAGE, "something is missing: coffer %s %s", verb->name,
 		               verb->synopsis);
+	near = o->words > verb->words_max ? help_nearest_pair(verb->name, o->word[0]) : NULL;
+	if (near)
+		return err_set(e, CLIENT_USAGE, "too many arguments: did you mean coffer %s?",
+		               near);
 	if (o->words > verb->words_max)
 		return err_set(e, CLIENT_USAGE, "too many arguments: coffer %s %s", verb->name,
 		               verb->synopsis);
 	return 0;
 }
 
-/* Before the verb: --help and --version stand for a verb of their own. */
+/* Before the verb: --help and --version stand for a verb of their own. Returns the exit status. */
 static int run_without_verb(struct client *c, const struct options *o, struct err *e)
 {
 	if (options_has(o, "version"))
-		return verb_version(c, o, e);
+		return finish(NULL, verb_version(c, o, e), e);
 	if (options_has(o, "help"))
-		return verb_help(c, o, e);
-	return err_set(e, CLIENT_USAGE, "a command is missing");
+		return finish(NULL, verb_help(c, o, e), e);
+	help_print_overview(stderr);
+	return CLIENT_EXIT_USAGE;
 }
 
 int client_run(int argc, char **argv)
@@ -93,7 +99,6 @@ int client_run(int argc, char **argv)
 	struct client c = { CLIENT_RUNTIME_DIR, false, false };
 	struct options o;
 	struct err e = { "" };
-	char shown[WORD_SHOWN_MAX];
 	int taken = 0, used = 0, result = 0;
 
 	argc = argc > 0 ? argc - 1 : 0;
@@ -104,13 +109,10 @@ int client_run(int argc, char **argv)
 		return finish(NULL, CLIENT_USAGE, &e);
 	settle(&c, &o);
 	if (used == argc || options_has(&o, "version"))
-		return finish(NULL, run_without_verb(&c, &o, &e), &e);
+		return run_without_verb(&c, &o, &e);
 	verb = client_find_verb(argc - used, argv + used, &taken);
-	if (!verb) {
-		err_set(&e, CLIENT_USAGE, "there is no command %s",
-		        name_escape(argv[used], strlen(argv[used]), shown, sizeof(shown)));
-		return finish(NULL, CLIENT_USAGE, &e);
-	}
+	if (!verb)
+		return finish(NULL, help_no_such_verb(1, argv + used, &e), &e);
 	used += taken;
 	if (options_rest(&o, verb->options, argc - used, argv + used, &e) < 0)
 		return finish(verb, CLIENT_USAGE, &e);
