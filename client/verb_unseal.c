@@ -246,6 +246,13 @@ int verb_unseal(struct client *c, const struct options *o, struct err *e)
 		r = take_held(o, &held, e);
 	if (r == 0)
 		r = try_slots(call, slots, &held, options_has(o, "accept-rollback"), e);
+	if (strcmp(field_text(status, "state"), "unsealed") != 0)
+		return r;
+	if (r == -EKEYREJECTED)
+		return err_prefix(e, r, "the store is unsealed already, and stays so");
+	if (r == 0)
+		output_warning("the store was unsealed already: nothing was done; this %s opens it",
+		               held.kind);
 	return r;
 }
 

@@ -106,8 +106,11 @@ const struct verb client_verbs[] = {
 	  "keyfile or passphrase elsewhere too: without it nobody opens the store again.",
 	  init_options, 0, 0, verb_init },
 	{ "unseal", "[--keyfile FILE | --passphrase-file FILE] [--accept-rollback]",
-	  "Open the store", "Without options the passphrase is asked for.", unseal_options, 0, 0,
-	  verb_unseal },
+	  "Open the store",
+	  "Without options the passphrase is asked for. Of a store that is open already it is "
+	  "only\n"
+	  "seen whether the key or passphrase opens it.",
+	  unseal_options, 0, 0, verb_unseal },
 	{ "seal", "", "Forget the store's keys",
 	  "Running containers go on being served, unless the broker's configuration says "
 	  "otherwise.",
