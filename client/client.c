@@ -12,6 +12,8 @@
 #include "coffer/json.h"
 #include "help.h"
 #include "output.h"
+#include "progress.h"
+#include "terminal.h"
 
 const struct verb *client_find_verb(int argc, char **argv, int *ret_taken)
 {
@@ -62,7 +64,7 @@ static void settle(struct client *c, const struct options *o)
 		dir = getenv("COFFER_RUNTIME_DIR");
 	c->runtime_dir = dir && dir[0] ? dir : CLIENT_RUNTIME_DIR;
 	c->json = options_has(o, "json");
-	c->tty = isatty(STDOUT_FILENO) == 1;
+	c->tty = terminal_is(STDOUT_FILENO);
 }
 
 static int check_words(const struct verb *verb, const struct options *o, struct err *e)
@@ -132,10 +134,14 @@ int client_call(const struct client *c, const char *method, json_t *parameters, 
 {
 	SCOPED(json_ptr) json_t *owned = parameters;
 	SCOPED(call_free_ptr) struct call *call = NULL;
-	int r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
+	SCOPED(progress_end) struct progress waiting;
+	int r = 0;
 
+	progress_begin(&waiting, c, "waiting for the broker", PROGRESS_WAIT, 0);
+	r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
 	if (r < 0)
 		return r;
+	call_set_tick(call, progress_tick, &waiting);
 	return call_once(call, &(struct call_request){ .method = method, .parameters = owned }, ret,
 	                 e);
 }
@@ -145,13 +151,16 @@ int client_collect(const struct client *c, const char *method, json_t *parameter
 {
 	SCOPED(call_free_ptr) struct call *call = NULL;
 	SCOPED(json_ptr) json_t *answer = json_object();
+	SCOPED(progress_end) struct progress waiting;
 	json_t *all = json_array();
 	bool continues = true;
 	int r = 0;
 
+	progress_begin(&waiting, c, "reading the list", PROGRESS_ITEMS, 0);
 	if (json_object_set_new(answer, field, all) < 0)
 		return err_errno(e, -ENOMEM, "cannot ask the broker");
 	r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
+	call_set_tick(call, progress_tick, &waiting);
 	if (r == 0)
 		r = call_send(call,
 		              &(struct call_request){
@@ -163,6 +172,7 @@ int client_collect(const struct client *c, const char *method, json_t *parameter
 		r = call_next(call, &reply, &continues, e);
 		if (r == 0 && json_array_extend(all, json_object_get(reply, field)) < 0)
 			r = err_set(e, -EBADMSG, "the broker's answer holds no list of %s", field);
+		progress_set(&waiting, json_array_size(all));
 	}
 	if (r == 0)
 		*ret = TAKE_PTR(answer);

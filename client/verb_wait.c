@@ -15,6 +15,7 @@
 #include "coffer/times.h"
 #include "fields.h"
 #include "output.h"
+#include "progress.h"
 
 #define SHOWN_MAX 300 /* of a name in an error's sentence */
 
@@ -174,6 +175,7 @@ static int read_wish(const struct options *o, struct wish *w, int64_t *ret_ns, s
 int verb_wait(struct client *c, const struct options *o, struct err *e)
 {
 	SCOPED(stream_clear) struct stream s = { 0 };
+	SCOPED(progress_end) struct progress waiting = { .fd = -1 };
 	struct wish w = { 0 };
 	int64_t patience_ns = 0;
 	bool done = false;
@@ -182,13 +184,17 @@ int verb_wait(struct client *c, const struct options *o, struct err *e)
 	if (r < 0)
 		return r;
 	s.deadline_ns = patience_ns ? times_boottime() + patience_ns : 0;
+	progress_begin(&waiting, c, "waiting", PROGRESS_WAIT, 0);
+	progress_note(&waiting, w.name);
 	r = stream_begin(c, w.name, &s, e);
+	call_set_tick(s.call, progress_tick, &waiting);
 	while (r == 0 && !done) {
 		const json_t *event = NULL;
 
 		r = stream_next(&s, &event, e);
 		done = r == 0 && event && see(&w, event);
 	}
+	progress_end(&waiting);
 	if (r == -ETIME)
 		return too_late(&w, e);
 	return r < 0 ? r : print_wish(c, &w, e);
