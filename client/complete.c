@@ -233,6 +233,7 @@ static const struct {
 	{ "WHAT", offer_nothing },
 	{ "WORD", offer_nothing },
 	{ "PID", offer_nothing },
+	{ "CHECK", offer_nothing },
 	{ "TIME", offer_nothing },
 	{ "KEY=VALUE", offer_nothing },
 	{ "REF", offer_nothing },
