@@ -14,7 +14,7 @@ options() { # FILE: the options that a help text lists
 	grep -oE '^  --[a-z-]+' "$1" | tr -d ' '
 }
 
-flags() { # the options that a piece of a page names
+flags() { # of standard input, the options that it names
 	grep -oE '(^|[( ])Fl -[a-z-]+' | sed 's/.*Fl -/--/'
 }
 
@@ -58,11 +58,11 @@ flags <"$page" | sort -u >"$D/named"
 
 "$COFFER_BUILD/broker/cofferd" --help >"$D/help" || fail "cofferd --help"
 options "$D/help" >"$D/wanted"
-flags <"$source/broker/cofferd.8" >"$D/found"
+grep '^\.It' "$source/broker/cofferd.8" | flags >"$D/found"
 same cofferd "$D/wanted" "$D/found"
 "$HOOK" --help >"$D/help" || fail "coffer-hook --help"
 options "$D/help" >"$D/wanted"
-flags <"$source/client/coffer-hook.1" >"$D/found"
+grep '^\.It' "$source/client/coffer-hook.1" | flags >"$D/found"
 same coffer-hook "$D/wanted" "$D/found"
 
 # ---- the configuration ----
