@@ -235,9 +235,10 @@ static int64_t deadline_of(const struct call *c)
 /* A broker that refuses us hangs up without a byte, and says why only in its log. */
 static int hung_up(struct err *e)
 {
-	return err_set(e, -ECONNRESET,
-	               "the broker hung up: it answers root and group coffer on the host itself; "
-	               "see its log");
+	return err_set(
+		e, -ECONNRESET,
+		"the broker hung up without an answer: it has ended, or it does not take you (it "
+		"takes root and group coffer, on the host itself); see its log");
 }
 
 int call_send(struct call *c, const struct call_request *request, struct err *e)

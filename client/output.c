@@ -104,11 +104,11 @@ int output_json(const json_t *value, struct err *e)
 }
 
 /* Names inside were escaped where they were put in; this only guards that a line stays one line. */
-__attribute__((format(printf, 2, 0))) static void print_line(bool warning, const char *format,
+__attribute__((format(printf, 2, 0))) static void print_line(const char *kind, const char *format,
                                                              va_list args)
 {
-	char line[LINE_MAX_BYTES];
 	const char *on = "", *off = "";
+	char line[LINE_MAX_BYTES];
 
 	if (vsnprintf(line, sizeof(line), format, args) < 0)
 		return;
@@ -116,11 +116,11 @@ __attribute__((format(printf, 2, 0))) static void print_line(bool warning, const
 		if (*p < ' ' || *p > '~')
 			*p = '?';
 	if (terminal_has_colours(STDERR_FILENO)) {
-		on = warning ? "\033[33m" : "\033[31m";
-		off = "\033[0m";
+		on = !kind[0] ? "\033[31m" : strcmp(kind, "warning: ") == 0 ? "\033[33m" : "";
+		off = on[0] ? "\033[0m" : "";
 	}
 	/* In one piece: others may write to the same stderr. */
-	fprintf(stderr, "%scoffer:%s%s %s\n", on, warning ? " warning:" : "", off, line);
+	fprintf(stderr, "%scoffer: %s%s%s\n", on, kind, off, line);
 }
 
 void output_error(const char *format, ...)
@@ -128,7 +128,7 @@ void output_error(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	print_line(false, format, args);
+	print_line("", format, args);
 	va_end(args);
 }
 
@@ -137,6 +137,6 @@ void output_warning(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	print_line(true, format, args);
+	print_line("warning: ", format, args);
 	va_end(args);
 }

@@ -89,8 +89,7 @@ int verb_info(struct client *c, const struct options *o, struct err *e)
 	output_fact(stdout, 0, "size", field_number(secret, "size", size));
 	output_fact(stdout, 0, "modified", field_text(secret, "created"));
 	output_fact(stdout, 0, "expires", field_text(secret, "expires"));
-	output_fact_toned(stdout, "expired", field_true(secret, "expired") ? TONE_BAD : TONE_PLAIN,
-	                  field_true(secret, "expired") ? "yes" : "no");
+	output_fact(stdout, 0, "expired", field_true(secret, "expired") ? "yes" : "no");
 	output_fact(stdout, 0, "private key", field_true(secret, "private_key") ? "yes" : "no");
 	output_fact(stdout, 0, "labels", labels);
 	printf("%-14s %zu\n", "versions", json_array_size(json_object_get(reply, "versions")));

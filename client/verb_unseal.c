@@ -157,11 +157,15 @@ static int slot_key(const json_t *slot, const struct held *held, struct secret *
 	if (r == 0)
 		r = json_get_int(slot, "memory", true, 1, (int64_t)KEYS_MEMORY_MAX, &memory, e);
 	if (r < 0)
-		return err_prefix(e, r, "a slot of the store is not sane");
+		return err_prefix(e, r,
+		                  "the broker told of an unseal slot that makes no sense (is it of "
+		                  "our version?)");
 	if (sodium_base642bin(salt, sizeof(salt), text, strlen(text), NULL, &len, NULL,
 	                      sodium_base64_VARIANT_ORIGINAL) != 0 ||
 	    len != sizeof(salt))
-		return err_set(e, -EINVAL, "a slot of the store has a salt that is none");
+		return err_set(e, -EINVAL,
+		               "the broker told of an unseal slot whose salt is none (is it of our "
+		               "version?)");
 	return keys_from_passphrase(held->content, salt, (uint64_t)ops, (uint64_t)memory, ret, e);
 }
 

@@ -61,7 +61,9 @@ static int take_files(struct call *call, const json_t *reply, struct log_files *
 			f->name[f->count++] = name;
 		}
 		if (fd < 0 || !name)
-			return err_set(e, -EPROTO, "the broker's answer came without its files");
+			return err_set(e, -EPROTO,
+			               "the broker's answer came without its files: are client and "
+			               "broker of one version?");
 	}
 	return 0;
 }
@@ -125,7 +127,10 @@ int verb_audit_verify(struct client *c, const struct options *o, struct err *e)
 		return r;
 	v = chain_verifier_new(public_key);
 	if (!v)
-		return err_set(e, -EPROTO, "cannot check with the public key that the broker gave");
+		return err_set(e, -EPROTO,
+		               "the public key that the broker gave is none: the head of the audit "
+		               "log is damaged; "
+		               "see audit/ in the state folder");
 	chain_verify_head(v, head);
 	r = take_files(call, reply, &files, e);
 	if (r == 0)

@@ -70,7 +70,7 @@ static int stream_next(struct stream *s, const json_t **ret, struct err *e)
 		int r;
 
 		if (s->over)
-			return err_set(e, -EPIPE, "the broker ended its answer");
+			return err_set(e, -EPIPE, "the broker ended its answer: see its log");
 		json_decref(TAKE_PTR(s->reply));
 		s->at = 0;
 		set_patience(s);
@@ -82,7 +82,9 @@ static int stream_next(struct stream *s, const json_t **ret, struct err *e)
 		}
 		if (r == -ECONNRESET && s->answered)
 			return err_set(e, r,
-			               "the broker went away: what happened since is not known");
+			               "the broker went away: what happened since is not known; "
+			               "once it is "
+			               "back, start again");
 		if (r < 0)
 			return r;
 		s->answered = true;

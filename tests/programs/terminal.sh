@@ -51,7 +51,7 @@ on_terminal env NO_COLOR= "$coffer" status
 has "$GREEN"
 run "$here/../programs/on_terminal.py" "$coffer" get nothing
 [[ $status -eq 1 ]] || fail "get of nothing: $status"
-has "${RED}coffer:$PLAIN there is no secret"
+has "${RED}coffer: ${PLAIN}there is no secret"
 # Only the stream that is a terminal: a listing in a file next to an error on the terminal, and the other way round.
 on_terminal --plain-stdout "$D/listing" "$coffer" ps
 [[ $(tr -cd '\t' <"$D/listing" | wc -c) -gt 0 ]] || fail "no tabs in a file: $(cat "$D/listing")"
@@ -102,7 +102,7 @@ times_out() { # COMMAND...: waits for two seconds, longer than it takes until a 
 }
 times_out "$here/../programs/on_terminal.py" "$coffer"
 has "${WIPE}coffer: waiting"
-has "$WIPE${RED}coffer:$PLAIN late got no"
+has "$WIPE${RED}coffer: ${PLAIN}late got no"
 for plain in "$coffer --json" "env TERM=dumb $coffer"; do
 	read -ra words <<<"$plain"
 	times_out "$here/../programs/on_terminal.py" "${words[@]}"
