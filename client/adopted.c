@@ -42,7 +42,8 @@ int client_change(const struct client *c, const struct client_change *change, js
 	                                   : "waiting until every container shows it",
 	               PROGRESS_WAIT, 0);
 	r = call_open(c->runtime_dir, CALL_TIMEOUT_MS + (int)change->wait_ms, &call, e);
-	call_set_tick(call, progress_tick, &waiting);
+	if (r == 0)
+		call_set_tick(call, progress_tick, &waiting);
 	if (r == 0)
 		r = set_number(change->parameters, "wait_adopted", change->wait_ms > 0,
 		               change->wait_ms, e);

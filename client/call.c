@@ -100,8 +100,6 @@ void call_set_timeout(struct call *c, int timeout_ms)
 
 void call_set_tick(struct call *c, void (*tick)(void *), void *arg)
 {
-	if (!c)
-		return;
 	c->tick = tick;
 	c->tick_arg = arg;
 }

@@ -160,7 +160,8 @@ int client_collect(const struct client *c, const char *method, json_t *parameter
 	if (json_object_set_new(answer, field, all) < 0)
 		return err_errno(e, -ENOMEM, "cannot ask the broker");
 	r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
-	call_set_tick(call, progress_tick, &waiting);
+	if (r == 0)
+		call_set_tick(call, progress_tick, &waiting);
 	if (r == 0)
 		r = call_send(call,
 		              &(struct call_request){

@@ -189,7 +189,8 @@ int verb_wait(struct client *c, const struct options *o, struct err *e)
 	progress_begin(&waiting, c, "waiting", PROGRESS_WAIT, 0);
 	progress_note(&waiting, w.name);
 	r = stream_begin(c, w.name, &s, e);
-	call_set_tick(s.call, progress_tick, &waiting);
+	if (r == 0)
+		call_set_tick(s.call, progress_tick, &waiting);
 	while (r == 0 && !done) {
 		const json_t *event = NULL;
 
