@@ -15,7 +15,7 @@ options() { # FILE: the options that a help text lists
 }
 
 flags() { # of standard input, the options that it names
-	grep -oE '(^|[( ])Fl -[a-z-]+' | sed 's/.*Fl -/--/'
+	grep -oE '(^[.]|[( ])Fl -[a-z-]+' | sed 's/.*Fl -/--/'
 }
 
 # ---- coffer ----
