@@ -40,6 +40,13 @@ struct verb {
 extern const struct verb client_verbs[]; /* verbs.c; ended by a row without a name */
 extern const struct option_row client_common_options[];
 
+/* What the verbs are about: a topic begins at a verb and lasts to the next topic's. */
+struct topic {
+	const char *title;
+	const char *first; /* its first verb */
+};
+extern const struct topic client_topics[]; /* verbs.c; ended by a row without a title */
+
 /*
  * The verb that argv begins with, and how many words its name took (1 or 2). NULL if there is
  * none.
@@ -110,3 +117,4 @@ int verb_audit(struct client *c, const struct options *o, struct err *e);   /* v
 int verb_audit_verify(struct client *c, const struct options *o, struct err *e); /* verb_verify.c */
 int verb_version(struct client *c, const struct options *o, struct err *e);      /* help.c */
 int verb_help(struct client *c, const struct options *o, struct err *e);
+int verb_complete(struct client *c, const struct options *o, struct err *e); /* complete.c */

@@ -10,9 +10,9 @@
 #include "fields.h"
 #include "output.h"
 
-static const char *const grant_headings[] = { "ID",      "NAME",      "CONDITIONS", "PATH",
-	                                      "MODE",    "UID",       "GID",        "ALLOWS",
-	                                      "CREATED", "ON-ROTATE", NULL };
+static const char *const grant_headings[] = { "ID",      "NAME",       "~CONDITIONS", "PATH",
+	                                      "MODE",    "UID",        "GID",         "~ALLOWS",
+	                                      "CREATED", "~ON-ROTATE", NULL };
 
 /* Conditions that are one text each: option and field share their name. */
 static const char *const text_conditions[] = { "runtime", "container", "image", "unit" };

@@ -10,8 +10,8 @@
 
 static const char *const secret_headings[] = { "NAME",     "VERSION", "SIZE",
 	                                       "MODIFIED", "EXPIRES", NULL };
-static const char *const version_headings[] = { "VERSION", "SIZE",   "CREATED",
-	                                        "EXPIRES", "LABELS", NULL };
+static const char *const version_headings[] = { "VERSION", "SIZE",    "CREATED",
+	                                        "EXPIRES", "~LABELS", NULL };
 
 static int no_memory(struct err *e)
 {

@@ -61,17 +61,22 @@ static const struct option_row wait_options[] = {
 	{ 0 },
 };
 
+#define RUNTIMES "docker podman containerd crio runc systemd nspawn"
+
 static const struct option_row grant_options[] = {
-	{ "runtime", "R", false, "docker podman containerd crio runc systemd nspawn" },
-	{ "container", "NAME", false, "the engine's name for it; for bare runc its id" },
+	{ "runtime", "RUNTIME", false, RUNTIMES, RUNTIMES },
+	{ "container", "CONTAINER", false, "the engine's name for it; for bare runc its id" },
 	{ "image", "REF", false, "an image digest; with --allow-tag also a name and tag" },
 	{ "label", "KEY=VALUE", true, "a label set by who started it (may be repeated)" },
-	{ "unit", "U", false, "the systemd unit it runs in" },
+	{ "unit", "UNIT", false, "the systemd unit it runs in" },
 	{ "as", "PATH", false, "where below the mount; else the last segment of NAME" },
 	{ "mode", "M", false, "octal permissions, such as 0440" },
 	{ "uid", "U", false, "owner, as seen inside" },
 	{ "gid", "G", false, "group, as seen inside" },
-	{ "on-rotate", "WHAT", false, "root only: signal:HUP, or exec:/PATH ARGUMENT..." },
+	{ "on-rotate", "WHAT", false, "root only: signal:HUP, or exec:/PATH ARGUMENT...",
+	  "signal:HUP signal:USR1 signal:USR2 signal:TERM signal:INT signal:QUIT signal:WINCH "
+	  "signal:CONT signal:ALRM signal:ABRT signal:URG signal:IO signal:PWR signal:CHLD "
+	  "exec:/" },
 	{ "allow-tag", NULL, false, "a tag is enough, though it can be moved" },
 	{ "allow-weak", NULL, false, "also containers in the host's pid namespace" },
 	{ "allow-unverified", NULL, false, "also containers whose state is in a user's hands" },
@@ -101,8 +106,11 @@ const struct verb client_verbs[] = {
 	  "keyfile or passphrase elsewhere too: without it nobody opens the store again.",
 	  init_options, 0, 0, verb_init },
 	{ "unseal", "[--keyfile FILE | --passphrase-file FILE] [--accept-rollback]",
-	  "Open the store", "Without options the passphrase is asked for.", unseal_options, 0, 0,
-	  verb_unseal },
+	  "Open the store",
+	  "Without options the passphrase is asked for. Of a store that is open already it is "
+	  "only\n"
+	  "seen whether the key or passphrase opens it.",
+	  unseal_options, 0, 0, verb_unseal },
 	{ "seal", "", "Forget the store's keys",
 	  "Running containers go on being served, unless the broker's configuration says "
 	  "otherwise.",
@@ -161,5 +169,24 @@ const struct verb client_verbs[] = {
 	  "Names the first line that is not as it was written.", NULL, 0, 0, verb_audit_verify },
 	{ "version", "", "Print the version", NULL, NULL, 0, 0, verb_version },
 	{ "help", "[COMMAND]", "Print help", NULL, NULL, 0, 2, verb_help },
+	{ "complete", "-- [WORD]...", "Print what a shell may put where its cursor is",
+	  "For the shells' own scripts. The last word is the one to complete. One line each: a "
+	  "word "
+	  "and,\n"
+	  "behind a tab, what it is; or \":files PREFIX\" or \":folders PREFIX\" where the shell "
+	  "knows\n"
+	  "better. Nothing is printed where nothing is known, and for whoever the broker does not "
+	  "answer.",
+	  NULL, 0, ANY_NUMBER, verb_complete },
+	{ 0 },
+};
+
+const struct topic client_topics[] = {
+	{ "The store", "init" },
+	{ "Secrets", "put" },
+	{ "Grants", "grant" },
+	{ "Containers", "attach" },
+	{ "Audit log", "audit" },
+	{ "About", "version" },
 	{ 0 },
 };

@@ -106,6 +106,9 @@ int vault_init(struct vault *v, struct vault_slot *slot, const struct secret *ke
  */
 int vault_unseal(struct vault *v, uint32_t slot, const struct secret *key, uint64_t epoch_floor,
                  bool accept_rollback, struct err *e);
+
+/* Whether `key` opens that slot, and nothing else: 0, -EKEYREJECTED, -ENOENT. */
+int vault_check_key(const struct vault *v, uint32_t slot, const struct secret *key, struct err *e);
 void vault_seal(struct vault *v);
 
 /* The key that a keyfile's content yields: BLAKE2b-256 of the whole content (at least 32 bytes, at
