@@ -94,8 +94,8 @@ int verb_put(struct client *c, const struct options *o, struct err *e);    /* ve
 int verb_get(struct client *c, const struct options *o, struct err *e);    /* verb_get.c */
 int verb_wait(struct client *c, const struct options *o, struct err *e);   /* verb_wait.c */
 int verb_watch(struct client *c, const struct options *o, struct err *e);
-int verb_ls(struct client *c, const struct options *o, struct err *e); /* verb_list.c */
-int verb_info(struct client *c, const struct options *o, struct err *e);
+int verb_ls(struct client *c, const struct options *o, struct err *e);   /* verb_list.c */
+int verb_info(struct client *c, const struct options *o, struct err *e); /* verb_info.c */
 int verb_history(struct client *c, const struct options *o, struct err *e);
 int verb_rollback(struct client *c, const struct options *o, struct err *e); /* verb_change.c */
 int verb_rm(struct client *c, const struct options *o, struct err *e);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client.h"
 #include "coffer/cleanup.h"
@@ -12,6 +13,7 @@
 #include "coffer/times.h"
 #include "fields.h"
 #include "input.h"
+#include "lint.h"
 #include "output.h"
 
 #define PUT_NAMES_MAX 128 /* what the broker takes in one transaction */
@@ -26,14 +28,22 @@ struct put {
 	int64_t if_version;
 	int fds[PUT_NAMES_MAX];
 	size_t nfds;
+	struct lint *lint;
 };
 
 static void put_clear(struct put *p)
 {
 	json_decref(p->items);
 	json_decref(p->labels);
+	lint_free(p->lint);
 	for (size_t i = 0; i < p->nfds; i++)
 		fd_close(p->fds[i]);
+}
+
+static void warn(void *arg, const char *sentence)
+{
+	(void)arg;
+	output_warning("%s", sentence);
 }
 
 static int never_on_the_command_line(struct err *e)
@@ -79,7 +89,8 @@ static int take_options(struct put *p, const struct options *o, struct err *e)
 static int add(struct put *p, const char *name, struct secret **value, struct err *e)
 {
 	SCOPED(json_ptr) json_t *item = json_object();
-	int fd = secret_to_memfd(*value), r = 0;
+	int r = lint_add(p->lint, name, *value, time(NULL), warn, NULL);
+	int fd = r < 0 ? r : secret_to_memfd(*value);
 
 	secret_free_ptr(value);
 	if (fd < 0)
@@ -196,8 +207,8 @@ static int send_all(const struct client *c, const struct put *p, const struct op
 
 int verb_put(struct client *c, const struct options *o, struct err *e)
 {
-	SCOPED(put_clear) struct put p = { .items = json_array() };
-	int r = check_words(o, e);
+	SCOPED(put_clear) struct put p = { .items = json_array(), .lint = lint_new() };
+	int r = p.lint ? check_words(o, e) : err_errno(e, -ENOMEM, "cannot put");
 
 	if (r == 0)
 		r = take_options(&p, o, e);
@@ -205,5 +216,8 @@ int verb_put(struct client *c, const struct options *o, struct err *e)
 		r = err_set(e, CLIENT_USAGE, "at most %d names at once", PUT_NAMES_MAX);
 	if (r == 0)
 		r = take_values(&p, o, e);
-	return r < 0 ? r : send_all(c, &p, o, e);
+	if (r < 0)
+		return r;
+	lint_pairs(p.lint, warn, NULL);
+	return send_all(c, &p, o, e);
 }

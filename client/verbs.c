@@ -48,6 +48,13 @@ static const struct option_row get_options[] = {
 	{ 0 },
 };
 
+static const struct option_row info_options[] = {
+	{ "key", "NAME", false, "hold the certificate against this private key" },
+	{ "certificate", NULL, false, "look for a certificate even if none is known to be in it" },
+	{ "no-value", NULL, false, "only what is known without reading the value" },
+	{ 0 },
+};
+
 static const struct option_row rollback_options[] = {
 	{ "to", "N", false, "the version to go back to" },
 	WAIT_ADOPTED,
@@ -117,8 +124,12 @@ const struct verb client_verbs[] = {
 	{ "get", "NAME [--version N] [--out FILE]", "Write a value's bytes, and nothing else", NULL,
 	  get_options, 1, 1, verb_get },
 	{ "ls", "[PREFIX]", "List names", LISTING, NULL, 0, 1, verb_ls },
-	{ "info", "NAME", "Say what is known of a name, but its value", NULL, NULL, 1, 1,
-	  verb_info },
+	{ "info", "NAME [--key NAME] [--certificate | --no-value]",
+	  "Say what is known of a name, and what its certificate says",
+	  "Of a value that holds certificates: subject, names, days left, whether the private key\n"
+	  "beside it fits. For that the value and the key are read, and the audit log says so, as\n"
+	  "of any reading.",
+	  info_options, 1, 1, verb_info },
 	{ "history", "NAME", "List the versions that are kept, newest first", LISTING, NULL, 1, 1,
 	  verb_history },
 	{ "rollback", "NAME --to N", "Make a new version from an old one", "Prints NAME VERSION.",

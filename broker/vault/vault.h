@@ -59,6 +59,8 @@ struct vault_label {
 };
 
 #define VAULT_PRIVATE_KEY 1 /* the value holds a PEM private key */
+#define VAULT_CERTIFICATE \
+	2 /* the value holds a certificate; not known of what older brokers stored */
 
 struct vault_version {
 	uint64_t number;    /* from 1; goes on after a removal */
@@ -137,7 +139,8 @@ int vault_add_slot(struct vault *v, struct vault_slot *slot, const struct secret
 /* The 32-byte seed of the audit signature key (Ed25519). Caller frees. NULL while sealed. */
 struct secret *vault_audit_seed(const struct vault *v);
 
-/* One transaction over all items; versions[i] is set for each. Recognises PEM private keys. */
+/* One transaction over all items; versions[i] is set for each. Recognises PEM private keys and
+ * certificates. */
 int vault_put(struct vault *v, const struct vault_item *items, size_t n, uint64_t *ret_versions,
               struct err *e);
 

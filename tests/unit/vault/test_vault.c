@@ -399,30 +399,50 @@ END_TEST
 
 static const struct pem {
 	const char *text;
-	bool private;
+	bool private, certificate;
 } pems[] = {
 	{ "-----BEGIN PRIVATE KEY-----\nMIIE", true },
 	{ "-----BEGIN RSA PRIVATE KEY-----\nMIIE", true },
-	{ "cert first\n-----BEGIN CERTIFICATE-----\nx\n-----BEGIN EC PRIVATE KEY-----\n", true },
+	{ "cert first\n-----BEGIN CERTIFICATE-----\nx\n-----BEGIN EC PRIVATE KEY-----\n", true,
+	  true },
 	{ "-----BEGIN ENCRYPTED PRIVATE KEY-----", true },
 	{ "-----BEGIN OPENSSH PRIVATE KEY-----", true },
 	{ "-----BEGIN PGP PRIVATE KEY BLOCK-----", true },
 	{ "{\"key\":\"-----BEGIN PRIVATE KEY-----\\nMIIE\"}", true },
 	{ "-----BEGIN PRIVATE KEY----", false },
 	{ "-----BEGIN PUBLIC KEY-----", false },
-	{ "-----BEGIN CERTIFICATE-----\nPRIVATE KEY-----", false },
+	{ "-----BEGIN CERTIFICATE-----\nPRIVATE KEY-----", false, true },
+	{ "-----BEGIN TRUSTED CERTIFICATE-----", false, true },
+	{ "-----BEGIN CERTIFICATE REQUEST-----", false },
+	{ "0\x09"
+	  "0\x07\xa0\x03\x02\x01\x02\x02\x01",
+	  false, true },
+	{ "0\x09"
+	  "0\x08\xa0\x03\x02\x01\x02\x02\x01",
+	  false },
+	{ "0\x0a"
+	  "0\x07\xa0\x03\x02\x01\x02\x02\x01",
+	  false },
+	{ "0\x09"
+	  "0\x07\xa0\x03\x02\x01\x01\x02\x01",
+	  false },
+	{ "0\x84", false },
+	{ "0\x80", false },
+	{ "0", false },
 	{ "-----BEGIN ", false },
 	{ "PRIVATE KEY", false },
 	{ "", false },
 };
 
-START_TEST(pem_private_keys_are_recognised_at_put)
+START_TEST(private_keys_and_certificates_are_recognised_at_put)
 {
 	struct vault_secret secret;
 
 	fixture_put("k", pems[_i].text);
 	ck_ok(vault_find(fix.vault, "k", &secret));
 	ck_assert_msg(!(secret.current.flags & VAULT_PRIVATE_KEY) == !pems[_i].private, "%s",
+	              pems[_i].text);
+	ck_assert_msg(!(secret.current.flags & VAULT_CERTIFICATE) == !pems[_i].certificate, "%s",
 	              pems[_i].text);
 	fixture_restart();
 	ck_ok(vault_find(fix.vault, "k", &secret));
@@ -545,7 +565,8 @@ int main(void)
 	tcase_add_test(tests, labels_have_at_most_128_bytes);
 	tcase_add_test(tests, one_put_names_a_secret_once_and_128_at_most);
 	tcase_add_test(tests, a_listing_is_sorted_and_bounded_by_its_prefix);
-	tcase_add_loop_test(tests, pem_private_keys_are_recognised_at_put, 0, ARRAY_LEN(pems));
+	tcase_add_loop_test(tests, private_keys_and_certificates_are_recognised_at_put, 0,
+	                    ARRAY_LEN(pems));
 	tcase_add_test(tests, documents_of_other_parts_are_kept_by_kind);
 	tcase_add_test(tests, the_epoch_grows_by_one_with_each_change);
 	tcase_add_test(tests, the_audit_seed_stays_the_same_and_is_no_other_stores);
