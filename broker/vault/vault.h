@@ -176,6 +176,21 @@ int vault_remove(struct vault *v, const char *name, struct err *e);
 int vault_doc_put(struct vault *v, const char *kind, const char *id, const void *bytes, size_t len,
                   struct err *e);
 int vault_doc_remove(struct vault *v, const char *kind, const char *id, struct err *e);
+
+/* Many of one kind in one transaction, each named once; -ENOENT: one to be removed is not there. */
+struct vault_doc {
+	const char *id;
+	const void *bytes;
+	size_t len;
+};
+struct vault_docs {
+	const char *kind;
+	const struct vault_doc *put;
+	size_t puts;
+	const char *const *remove;
+	size_t removes;
+};
+int vault_docs_change(struct vault *v, const struct vault_docs *d, struct err *e);
 typedef int (*vault_visit_doc)(void *arg, const char *id, const void *bytes, size_t len);
 int vault_doc_each(struct vault *v, const char *kind, vault_visit_doc visit, void *arg,
                    struct err *e);

@@ -484,6 +484,39 @@ START_TEST(documents_of_other_parts_are_kept_by_kind)
 }
 END_TEST
 
+START_TEST(many_documents_change_in_one_transaction_or_not_at_all)
+{
+	const struct vault_doc put[] = { { "g1", "ONE", 3 }, { "g4", "four", 4 } };
+	const struct vault_doc bad[] = { { "g5", "five", 4 }, { "g 6", "six", 3 } };
+	const char *gone[] = { "g2", "g3" }, *unknown[] = { "g1", "g9" };
+	uint64_t epoch;
+	char text[256] = "";
+
+	ck_ok(vault_doc_put(fix.vault, "grant", "g1", "one", 3, &fix.err));
+	ck_ok(vault_doc_put(fix.vault, "grant", "g2", "two", 3, &fix.err));
+	ck_ok(vault_doc_put(fix.vault, "grant", "g3", "three", 5, &fix.err));
+	epoch = vault_epoch(fix.vault);
+	ck_fails(-ENOENT,
+	         vault_docs_change(fix.vault, &(struct vault_docs){ "grant", put, 2, unknown, 2 },
+	                           &fix.err));
+	ck_fails(-EINVAL,
+	         vault_docs_change(fix.vault, &(struct vault_docs){ "grant", bad, 2, gone, 2 },
+	                           &fix.err));
+	ck_ok(vault_doc_each(fix.vault, "grant", collect_doc, text, &fix.err));
+	ck_assert_str_eq(text, "g1=one g2=two g3=three ");
+	ck_assert_uint_eq(vault_epoch(fix.vault), epoch);
+	ck_ok(vault_docs_change(fix.vault, &(struct vault_docs){ "grant", put, 2, gone, 2 },
+	                        &fix.err));
+	ck_assert_uint_eq(vault_epoch(fix.vault), epoch + 1);
+	for (int i = 0; i < 2; i++) {
+		text[0] = '\0';
+		ck_ok(vault_doc_each(fix.vault, "grant", collect_doc, text, &fix.err));
+		ck_assert_str_eq(text, "g1=ONE g4=four ");
+		fixture_restart();
+	}
+}
+END_TEST
+
 START_TEST(the_epoch_grows_by_one_with_each_change)
 {
 	uint64_t version, epoch = vault_epoch(fix.vault);
@@ -568,6 +601,7 @@ int main(void)
 	tcase_add_loop_test(tests, private_keys_and_certificates_are_recognised_at_put, 0,
 	                    ARRAY_LEN(pems));
 	tcase_add_test(tests, documents_of_other_parts_are_kept_by_kind);
+	tcase_add_test(tests, many_documents_change_in_one_transaction_or_not_at_all);
 	tcase_add_test(tests, the_epoch_grows_by_one_with_each_change);
 	tcase_add_test(tests, the_audit_seed_stays_the_same_and_is_no_other_stores);
 	tcase_add_test(tests, labels_of_an_old_version_can_be_read);
