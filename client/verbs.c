@@ -85,6 +85,12 @@ static const struct option_row grant_options[] = {
 	{ 0 },
 };
 
+static const struct option_row apply_options[] = {
+	{ "prune", NULL, false, "also revoke what is not in FILE" },
+	{ "dry-run", NULL, false, "say what would be done, and do nothing" },
+	{ 0 },
+};
+
 static const struct option_row which_options[] = {
 	{ "pid", "PID", false, "the container of this process" },
 	{ 0 },
@@ -156,6 +162,17 @@ const struct verb client_verbs[] = {
 	  "Its files vanish, and reads of descriptors already open fail.", NULL, 1, 1,
 	  verb_revoke },
 	{ "grants", "", "List grants, oldest first", LISTING, NULL, 0, 0, verb_grants },
+	{ "apply", "FILE [--prune] [--dry-run]", "Make the grants that a file has",
+	  "FILE is what \"coffer grants --json\" prints; \"-\" is standard input. All are made, "
+	  "or\n"
+	  "none; what is there already is left alone. Prints + for each that was made, - for each\n"
+	  "that was revoked.",
+	  apply_options, 1, 1, verb_apply },
+	{ "diff", "FILE", "Say how the grants differ from those that a file has",
+	  "Prints + for what \"apply --prune\" would make, - for what it would revoke. Exit status "
+	  "0\n"
+	  "if they are the same, 1 if not, 2 if that cannot be told.",
+	  NULL, 1, 1, verb_diff },
 	{ "attach", "CONTAINER | --pid PID", "Give a running container its mount", NULL,
 	  which_options, 0, 1, verb_attach },
 	{ "detach", "CONTAINER", "Take a container's mount away until it is attached again", NULL,
