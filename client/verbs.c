@@ -35,6 +35,9 @@ static const struct option_row unseal_options[] = {
 
 static const struct option_row put_options[] = {
 	{ "file", "FILE", false, "read the value from FILE" },
+	{ "from-dir", "DIR", false, "store every file below DIR, named PREFIX/ and its path" },
+	{ "dry-run", NULL, false, "with --from-dir: say what would be stored" },
+	{ "after", "NAME", false, "with --from-dir: only what comes behind NAME" },
 	{ "label", "KEY=VALUE", true, "keep a label with the version (may be repeated)" },
 	{ "expires", "TIME", false, "90s, 15m, 12h, 30d, 2w from now, or an RFC 3339 time" },
 	{ "if-version", "N", false, "only if N is the current version; 0: only if there is none" },
@@ -121,12 +124,13 @@ const struct verb client_verbs[] = {
 	  "otherwise.",
 	  NULL, 0, 0, verb_seal },
 	{ "status", "", "Say how the broker is", NULL, NULL, 0, 0, verb_status },
-	{ "put", "NAME [--file FILE] | NAME=@FILE...", "Store values: all of them, or none",
+	{ "put", "NAME [--file FILE] | NAME=@FILE... | --from-dir DIR [PREFIX/]",
+	  "Store values: all of them, or none",
 	  "The value comes from standard input, raw; from a prompt without echo if that is a\n"
 	  "terminal; or from a file. It never comes from the command line, where every user would\n"
 	  "see it. At most 1 MiB. Prints NAME VERSION for each name. Returns when every attached\n"
 	  "container shows the new version, or warns after 5 s and names those that do not.",
-	  put_options, 1, ANY_NUMBER, verb_put },
+	  put_options, 0, ANY_NUMBER, verb_put },
 	{ "get", "NAME [--version N] [--out FILE]", "Write a value's bytes, and nothing else", NULL,
 	  get_options, 1, 1, verb_get },
 	{ "ls", "[PREFIX]", "List names", LISTING, NULL, 0, 1, verb_ls },
