@@ -25,8 +25,7 @@ int info_fetch(const struct client *c, const char *name, json_t **ret, struct er
 	return client_call(c, "Info", parameters, ret, e);
 }
 
-static int read_value(const struct client *c, const char *name, struct cert_file **ret,
-                      struct err *e)
+int info_read(const struct client *c, const char *name, struct cert_file **ret, struct err *e)
 {
 	SCOPED(secret_free_ptr) struct secret *value = NULL;
 	int r = value_get(c, name, 0, &value, e);
@@ -37,14 +36,13 @@ static int read_value(const struct client *c, const char *name, struct cert_file
 	return r < 0 ? err_errno(e, r, "cannot look at the value of %s", name) : 0;
 }
 
-/* The names of private keys in the folder of `name`, borrowed from *ret_answer. */
-static int list_keys(const struct client *c, const char *name, json_t **ret_answer,
-                     const char ***ret, size_t *ret_count, struct err *e)
+int info_beside(const struct client *c, const char *name, const char *flag, json_t **ret_answer,
+                const char ***ret, size_t *ret_count, struct err *e)
 {
 	SCOPED(json_ptr) json_t *parameters = json_object();
 	char folder[NAME_LEN_MAX + 1];
 	json_t *row = NULL;
-	const char **keys = NULL;
+	const char **names = NULL;
 	size_t i = 0, count = 0;
 	int r = set_text(parameters, "prefix", cert_pair_folder(name, folder, sizeof(folder)), e);
 
@@ -52,14 +50,16 @@ static int list_keys(const struct client *c, const char *name, json_t **ret_answ
 		r = client_collect(c, "List", parameters, "secrets", ret_answer, e);
 	if (r < 0)
 		return r;
-	keys = calloc(json_array_size(json_object_get(*ret_answer, "secrets")) + 1, sizeof(*keys));
-	if (!keys)
-		return err_errno(e, -ENOMEM, "cannot look for a private key");
+	/* one more, for a name that the caller knows of */
+	names = calloc(json_array_size(json_object_get(*ret_answer, "secrets")) + 1,
+	               sizeof(*names));
+	if (!names)
+		return err_errno(e, -ENOMEM, "cannot look for what lies beside %s", name);
 	json_array_foreach (json_object_get(*ret_answer, "secrets"), i, row) {
-		if (field_true(row, "private_key") && !field_true(row, "expired"))
-			keys[count++] = field_text(row, "name");
+		if (field_true(row, flag) && !field_true(row, "expired"))
+			names[count++] = field_text(row, "name");
 	}
-	*ret = keys;
+	*ret = names;
 	*ret_count = count;
 	return 0;
 }
@@ -88,7 +88,7 @@ static int compare_named(const struct client *c, const struct cert_file *f, cons
                          json_t **ret, struct err *e)
 {
 	SCOPED(cert_file_free_ptr) struct cert_file *file = NULL;
-	int r = read_value(c, key, &file, e);
+	int r = info_read(c, key, &file, e);
 
 	if (r == 0)
 		*ret = compare(f, file, key);
@@ -112,7 +112,7 @@ static int compare_found(const struct client *c, const struct cert_file *f, cons
 		*ret = key_json(NULL, -1, "an authority's certificate: none is looked for");
 		return 0;
 	}
-	r = list_keys(c, name, &answer, &keys, &count, e);
+	r = info_beside(c, name, "private_key", &answer, &keys, &count, e);
 	if (r < 0)
 		return r;
 	chosen = cert_pair_choose(name, keys, count);
@@ -139,7 +139,7 @@ int info_certificate(const struct client *c, const char *name, const char *key, 
 	SCOPED(cert_file_free_ptr) struct cert_file *f = NULL;
 	json_t *compared = NULL, *warnings = NULL;
 	int64_t now_s = time(NULL);
-	int r = read_value(c, name, &f, e);
+	int r = info_read(c, name, &f, e);
 
 	if (r < 0)
 		return r;

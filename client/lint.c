@@ -130,18 +130,22 @@ int lint_add(struct lint *l, const char *name, const struct secret *value, int64
 	return keep(l, name, &file);
 }
 
+void lint_say_unfit(const char *certificate, const char *key, cert_say say, void *arg)
+{
+	struct named named = { certificate, say, arg };
+	char text[CERT_TEXT_MAX + NAME_LEN_MAX];
+
+	snprintf(text, sizeof(text), "the private key in %s does not fit this certificate", key);
+	say_named(&named, text);
+}
+
 static void lint_pair(const struct lint *l, const struct item *certificate, const char *const *keys,
                       const size_t *index, size_t count, cert_say say, void *arg)
 {
-	struct named named = { certificate->name, say, arg };
 	int chosen = cert_pair_choose(certificate->name, keys, count);
-	char text[CERT_TEXT_MAX + NAME_LEN_MAX];
 
-	if (chosen < 0 || cert_file_fits(certificate->file, l->item[index[chosen]].file) != 0)
-		return;
-	snprintf(text, sizeof(text), "the private key in %s does not fit this certificate",
-	         keys[chosen]);
-	say_named(&named, text);
+	if (chosen >= 0 && cert_file_fits(certificate->file, l->item[index[chosen]].file) == 0)
+		lint_say_unfit(certificate->name, keys[chosen], say, arg);
 }
 
 void lint_pairs(const struct lint *l, cert_say say, void *arg)
@@ -160,4 +164,19 @@ void lint_pairs(const struct lint *l, cert_say say, void *arg)
 			lint_pair(l, &l->item[i], keys, index, count, say, arg);
 	free(keys);
 	free(index);
+}
+
+size_t lint_count(const struct lint *l)
+{
+	return l->count;
+}
+
+const char *lint_name(const struct lint *l, size_t i)
+{
+	return l->item[i].name;
+}
+
+const struct cert_file *lint_file(const struct lint *l, size_t i)
+{
+	return l->item[i].file;
 }

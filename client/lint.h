@@ -29,3 +29,11 @@ void lint_free_ptr(struct lint **l);
 int lint_add(struct lint *l, const char *name, const struct secret *value, int64_t now_s,
              cert_say say, void *arg); /* 0 or -ENOMEM */
 void lint_pairs(const struct lint *l, cert_say say, void *arg);
+
+/* Those of them that hold a certificate or a private key. */
+size_t lint_count(const struct lint *l);
+const char *lint_name(const struct lint *l, size_t i);
+const struct cert_file *lint_file(const struct lint *l, size_t i);
+
+/* "NAME: the private key in KEY does not fit this certificate" */
+void lint_say_unfit(const char *certificate, const char *key, cert_say say, void *arg);

@@ -21,9 +21,11 @@ void put_clear(struct put *p)
 		fd_close(p->fds[i]);
 }
 
-static void warn(void *arg, const char *sentence)
+void put_warn(void *put, const char *sentence)
 {
-	(void)arg;
+	struct put *p = put;
+
+	p->warnings++;
 	output_warning("%s", sentence);
 }
 
@@ -57,6 +59,7 @@ int put_begin(struct put *p, const struct options *o, struct err *e)
 	if (r < 0)
 		return CLIENT_USAGE;
 	p->has_if_version = r == 1;
+	p->check = options_has(o, "check");
 	r = take_expiry(p, options_text(o, "expires", 0), e);
 	if (r == 0)
 		r = client_wait_adopted(o, &p->wait_ms, e);
@@ -66,7 +69,7 @@ int put_begin(struct put *p, const struct options *o, struct err *e)
 int put_add(struct put *p, const char *name, struct secret **value, struct err *e)
 {
 	SCOPED(json_ptr) json_t *item = json_object();
-	int r = lint_add(p->lint, name, *value, time(NULL), warn, NULL);
+	int r = lint_add(p->lint, name, *value, time(NULL), put_warn, p);
 	int fd = r < 0 ? r : secret_to_memfd(*value);
 
 	secret_free_ptr(value);
@@ -87,9 +90,18 @@ int put_add(struct put *p, const char *name, struct secret **value, struct err *
 	return r;
 }
 
-void put_check(const struct put *p)
+int put_check(const struct client *c, struct put *p, struct err *e)
 {
-	lint_pairs(p->lint, warn, NULL);
+	int r = 0;
+
+	lint_pairs(p->lint, put_warn, p);
+	if (p->check)
+		r = put_check_beside(c, p, e);
+	if (r == 0 && p->check && p->warnings > 0)
+		r = err_set(
+			e, -EINVAL,
+			"not stored, for what is warned of above; without --check it would be");
+	return r;
 }
 
 static void print_stored(const json_t *reply)

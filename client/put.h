@@ -24,6 +24,8 @@ struct put {
 	int fds[PUT_NAMES_MAX];
 	size_t nfds;
 	struct lint *lint;
+	bool check;      /* --check */
+	size_t warnings; /* that were printed */
 };
 
 /* Zeroed before; what the options say of every value. 0, -errno or CLIENT_USAGE. */
@@ -36,8 +38,13 @@ void put_clear(struct put *p);
  */
 int put_add(struct put *p, const char *name, struct secret **value, struct err *e);
 
-/* Warnings that go for several of them: when all are added. */
-void put_check(const struct put *p);
+/*
+ * When all are added: warnings that go for several of them. With --check also what is stored beside
+ * them is read and held against them, and -EINVAL says that there was a warning.
+ */
+int put_check(const struct client *c, struct put *p, struct err *e);
+int put_check_beside(const struct client *c, struct put *p, struct err *e); /* put_beside.c */
+void put_warn(void *put, const char *sentence); /* a cert_say: counts, and prints */
 
 /* Store all of them; the caller decrefs the answer. */
 int put_send(const struct client *c, const struct put *p, json_t **ret_reply, struct err *e);

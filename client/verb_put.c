@@ -108,9 +108,9 @@ int verb_put(struct client *c, const struct options *o, struct err *e)
 		r = put_begin(&p, o, e);
 	if (r == 0)
 		r = take_values(&p, o, e);
-	if (r < 0)
-		return r;
-	put_check(&p);
-	r = put_send(c, &p, &reply, e);
+	if (r == 0)
+		r = put_check(c, &p, e);
+	if (r == 0)
+		r = put_send(c, &p, &reply, e);
 	return r < 0 ? r : put_print(c, o, reply, e);
 }

@@ -128,9 +128,10 @@ static int put_part(const struct client *c, const struct options *o, const struc
 
 	for (size_t i = part[0]; r == 0 && i < part[1]; i++)
 		r = read_file(&p, f, i, e);
+	if (r == 0)
+		r = put_check(c, &p, e);
 	if (r < 0)
 		return r;
-	put_check(&p);
 	if (options_has(o, "dry-run"))
 		return print_plan(f, part[0], part[1], e);
 	/* The line is there while the broker is waited for, and not when something is printed. */

@@ -35,6 +35,8 @@ static const struct option_row unseal_options[] = {
 
 static const struct option_row put_options[] = {
 	{ "file", "FILE", false, "read the value from FILE" },
+	{ "check", NULL, false,
+	  "store nothing if there is a warning; read the key stored beside a certificate" },
 	{ "from-dir", "DIR", false, "store every file below DIR, named PREFIX/ and its path" },
 	{ "dry-run", NULL, false, "with --from-dir: say what would be stored" },
 	{ "after", "NAME", false, "with --from-dir: only what comes behind NAME" },

@@ -152,6 +152,25 @@ succeeds coffer info app/smtp/user
 	fail "info read a value that is no certificate"
 fails 1 'no certificate' coffer info app/smtp/user --certificate
 
+refuses() { # PATTERN COMMAND...: --check stores nothing, and a warning says why
+	run "${@:2}"
+	[[ $status -eq 1 ]] || fail "'${*:2}' ended with $status: $(cat "$D/err")"
+	warned "$1"
+	warned 'not stored'
+}
+before=$(epoch)
+refuses 'tls/web.crt: the private key in tls/web.key does not fit' coffer put --check tls/web.crt=@short.crt
+refuses 'tls/web.crt: the private key in tls/web.key does not fit' coffer put --check tls/web.key=@other.key
+refuses 'the value is empty' coffer put --check some=@/dev/null
+[[ $(epoch) -eq $before ]] || fail "--check stored something"
+succeeds coffer put --check tls/web.crt=@web.crt
+silent
+succeeds coffer put --check tls/web.key=@web.key
+silent
+succeeds coffer put --check tls/web.crt=@short.crt tls/web.key=@other.key
+silent
+succeeds coffer put tls/web.crt=@web.crt tls/web.key=@web.key
+
 openssl x509 -in web.crt -outform der -out web.der
 succeeds coffer put der/cert=@web.der
 silent
