@@ -98,9 +98,8 @@ int put_check(const struct client *c, struct put *p, struct err *e)
 	if (p->check)
 		r = put_check_beside(c, p, e);
 	if (r == 0 && p->check && p->warnings > 0)
-		r = err_set(
-			e, -EINVAL,
-			"not stored, for what is warned of above; without --check it would be");
+		r = err_set(e, -EINVAL,
+		            "not stored, for what is warned of above; without --check it would be");
 	return r;
 }
 
