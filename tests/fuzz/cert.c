@@ -30,19 +30,25 @@ static void check_texts(const json_t *list, size_t count)
 	json_text_free(text);
 }
 
+/* Once, before libcrypto is called. Sanitizers watch the ordinary heap, and know nothing of ours. */
+static void begin(void)
+{
+#ifndef COFFER_SANITIZE
+	static bool begun;
+
+	MUST(begun || crypto_memory_use() == 0);
+	begun = true;
+#endif
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static bool begun; /* libcrypto was called before */
 	struct cert_file *f = NULL;
 	struct secret *value = secret_copy(data, size);
 	json_t *list = NULL;
 	size_t warnings = 0;
 
-#ifndef COFFER_SANITIZE /* which watches over the ordinary heap, and knows nothing of ours */
-	if (!begun)
-		MUST(crypto_memory_use() == 0);
-#endif
-	begun = true;
+	begin();
 	MUST(value && cert_file_read(value->bytes, value->len, &f) == 0);
 	MUST(cert_file_count(f) <= CERT_BLOCKS_MAX);
 	list = cert_file_describe(f, NOW_S);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <openssl/crypto.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -288,6 +289,51 @@ START_TEST(libcrypto_has_no_memory_but_what_is_locked_and_not_dumped)
 }
 END_TEST
 
+#ifndef COFFER_SANITIZE /* whose shadow has terabytes */
+/* Whether the bytes are in writable memory that is neither locked nor a stack. */
+static bool lies_open(const unsigned char *needle, size_t len)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	uintptr_t from = 0, to = 0, a = 0, b = 0;
+	char line[4096], kind[8] = "";
+	bool found = false, stack = false;
+
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &a, &b, kind) == 3) {
+			from = a;
+			to = b;
+			stack = strstr(line, "[stack]") != NULL;
+		} else if (strncmp(line, "VmFlags:", 8) == 0 && kind[0] == 'r' && kind[1] == 'w' &&
+		           !stack && !strstr(line, " lo"))
+			found |= memmem((const void *)from, to - from, needle, len) != NULL;
+	}
+	fclose(maps);
+	return found;
+}
+
+START_TEST(a_private_key_that_is_read_lies_in_no_memory_that_could_be_swapped)
+{
+	struct made m = make_certificate(
+		&(struct make){ .subject = "web", .type = "ED25519", .to_s = 99 * DAY });
+	SCOPED(secret_free_ptr) struct secret *raw = secret_new(32);
+	SCOPED(cert_file_free_ptr)
+	struct cert_file *certificate = read_file(pem_certificates(&m, NULL));
+	SCOPED(cert_file_free_ptr) struct cert_file *key = read_file(pem_key(&m, NULL));
+	char *seen = malloc(32);
+
+	ck_assert_int_eq(EVP_PKEY_get_raw_private_key(m.key, raw->bytes, &raw->len), 1);
+	ck_assert_int_eq(cert_file_fits(certificate, key), 1);
+	ck_assert(!lies_open(raw->bytes, raw->len));
+	memcpy(seen, raw->bytes, 32); /* and would be found */
+	ck_assert(lies_open(raw->bytes, raw->len));
+	sodium_memzero(seen, 32);
+	free(seen);
+	made_clear(&m);
+}
+END_TEST
+#endif
+
 static const struct pair {
 	const char *certificate, *keys[5];
 	int chosen;
@@ -339,6 +385,9 @@ int main(void)
 	tcase_add_test(tests, a_key_in_the_same_file_is_held_against_it);
 	tcase_add_test(tests, what_is_broken_is_refused_and_told);
 	tcase_add_test(tests, libcrypto_has_no_memory_but_what_is_locked_and_not_dumped);
+#ifndef COFFER_SANITIZE
+	tcase_add_test(tests, a_private_key_that_is_read_lies_in_no_memory_that_could_be_swapped);
+#endif
 	tcase_add_loop_test(tests, the_key_beside_a_certificate_is_known_by_its_name, 0,
 	                    ARRAY_LEN(pairs));
 	suite_add_tcase(suite, tests);
