@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ static int take_pair(struct put *p, char *word, struct err *e)
 	char *equals = strchr(word, '=');
 	int r = 0;
 
+	assert(equals); /* is_pair */
 	*equals = '\0';
 	r = name_check(word, e);
 	if (r == 0)
