@@ -140,11 +140,11 @@ END_TEST
 /* The broker refuses these; until then they must not do harm here. */
 START_TEST(grants_of_any_shape_do_no_harm)
 {
-	SCOPED(json_ptr)
-	json_t *grants = grants_of(
+	static const char text[] =
 		"{\"grants\":[{},{\"name\":1,\"conditions\":[]},{\"name\":\"/\",\"path\":7},"
-		"{\"name\":\"\",\"conditions\":{\"labels\":3}},{\"name\":\"//"
-	        "\",\"conditions\":null}]}");
+		"{\"name\":\"\",\"conditions\":{\"labels\":3}},"
+		"{\"name\":\"//\",\"conditions\":null}]}";
+	SCOPED(json_ptr) json_t *grants = grants_of(text);
 	int clashes = 0;
 
 	grants_clashes(grants, count, &clashes);
