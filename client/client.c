@@ -38,12 +38,12 @@ const struct verb *client_find_verb(int argc, char **argv, int *ret_taken)
 
 static int finish(const struct verb *verb, int result, const struct err *e)
 {
-	if (result == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+	if (result >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
 		output_error("cannot write the answer: standard output is closed or full");
 		return EXIT_FAILURE;
 	}
-	if (result == 0)
-		return EXIT_SUCCESS;
+	if (result >= 0)
+		return result;
 	fflush(stdout);
 	if (result == CLIENT_USAGE) {
 		bool asks = e->text[0] && e->text[strlen(e->text) - 1] == '?';
@@ -53,7 +53,7 @@ static int finish(const struct verb *verb, int result, const struct err *e)
 		return CLIENT_EXIT_USAGE;
 	}
 	output_error("%s", e->text);
-	return EXIT_FAILURE;
+	return result == CLIENT_TROUBLE ? CLIENT_EXIT_USAGE : EXIT_FAILURE;
 }
 
 static void settle(struct client *c, const struct options *o)

@@ -140,3 +140,12 @@ void output_warning(const char *format, ...)
 	print_line("warning: ", format, args);
 	va_end(args);
 }
+
+void output_note(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_line("note: ", format, args);
+	va_end(args);
+}

@@ -38,5 +38,6 @@ int output_json(const json_t *value, struct err *e);
 
 /* "coffer: …" on stderr, one line whatever the arguments hold. */
 void output_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* "coffer: warning: …" likewise. */
+/* "coffer: warning: …" and "coffer: note: …" likewise. */
+void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void output_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
