@@ -90,9 +90,12 @@ int verb_init(struct client *c, const struct options *o, struct err *e); /* verb
 int verb_unseal(struct client *c, const struct options *o, struct err *e);
 int verb_seal(struct client *c, const struct options *o, struct err *e);
 int verb_status(struct client *c, const struct options *o, struct err *e); /* verb_status.c */
-int verb_put(struct client *c, const struct options *o, struct err *e);    /* verb_put.c */
-int verb_get(struct client *c, const struct options *o, struct err *e);    /* verb_get.c */
-int verb_wait(struct client *c, const struct options *o, struct err *e);   /* verb_wait.c */
+int verb_backup(struct client *c, const struct options *o, struct err *e); /* verb_backup.c */
+int verb_backup_verify(struct client *c, const struct options *o, struct err *e);
+int verb_restore(struct client *c, const struct options *o, struct err *e); /* verb_restore.c */
+int verb_put(struct client *c, const struct options *o, struct err *e);     /* verb_put.c */
+int verb_get(struct client *c, const struct options *o, struct err *e);     /* verb_get.c */
+int verb_wait(struct client *c, const struct options *o, struct err *e);    /* verb_wait.c */
 int verb_watch(struct client *c, const struct options *o, struct err *e);
 int verb_ls(struct client *c, const struct options *o, struct err *e); /* verb_list.c */
 int verb_info(struct client *c, const struct options *o, struct err *e);

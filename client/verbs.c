@@ -27,6 +27,17 @@ static const struct option_row unseal_options[] = {
 	{ 0 },
 };
 
+static const struct option_row backup_options[] = {
+	{ "force", NULL, false, "replace a file that is there" },
+	{ 0 },
+};
+
+static const struct option_row key_options[] = {
+	{ "keyfile", "FILE", false, "open every record with this slot's key" },
+	{ "passphrase-file", "FILE", false, "the same with a passphrase, from a file" },
+	{ 0 },
+};
+
 #define WAIT_ADOPTED                                                                              \
 	{                                                                                         \
 		"wait-adopted", "TIME", false,                                                    \
@@ -108,6 +119,25 @@ const struct verb client_verbs[] = {
 	  "otherwise.",
 	  NULL, 0, 0, verb_seal },
 	{ "status", "", "Say how the broker is", NULL, NULL, 0, 0, verb_status },
+	{ "backup", "FILE [--force]",
+	  "Write a copy of the store, sealed as it is, while it is used",
+	  "Nothing is decrypted, and it does not matter whether the store is sealed. FILE appears\n"
+	  "whole or not at all, with mode 0600. Who has it and an unseal slot's key has every "
+	  "value.",
+	  backup_options, 1, 1, verb_backup },
+	{ "backup verify", "FILE [--keyfile FILE | --passphrase-file FILE]",
+	  "Check a backup, with a key every record of it",
+	  "Needs no broker. Without a key it is seen whether the file is whole and unchanged since "
+	  "it\n"
+	  "was written; with one whether every version of every secret can be had from it.",
+	  key_options, 1, 1, verb_backup_verify },
+	{ "restore", "FILE [--keyfile FILE | --passphrase-file FILE]",
+	  "Make a backup the store of a broker that has none",
+	  "For root. FILE is checked first, as by backup verify. No store is ever replaced. What "
+	  "comes\n"
+	  "back is sealed; where the audit log has seen later changes, unseal it with\n"
+	  "--accept-rollback.",
+	  key_options, 1, 1, verb_restore },
 	{ "put", "NAME [--file FILE] | NAME=@FILE...", "Store values: all of them, or none",
 	  "The value comes from standard input, raw; from a prompt without echo if that is a\n"
 	  "terminal; or from a file. It never comes from the command line, where every user would\n"
