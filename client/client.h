@@ -111,5 +111,6 @@ int verb_ps(struct client *c, const struct options *o, struct err *e);
 int verb_explain(struct client *c, const struct options *o, struct err *e); /* verb_explain.c */
 int verb_audit(struct client *c, const struct options *o, struct err *e);   /* verb_audit.c */
 int verb_audit_verify(struct client *c, const struct options *o, struct err *e); /* verb_verify.c */
+int verb_doctor(struct client *c, const struct options *o, struct err *e);       /* verb_doctor.c */
 int verb_version(struct client *c, const struct options *o, struct err *e);      /* help.c */
 int verb_help(struct client *c, const struct options *o, struct err *e);

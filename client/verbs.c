@@ -94,6 +94,14 @@ static const struct option_row which_options[] = {
 	{ 0 },
 };
 
+static const struct option_row doctor_options[] = {
+	{ "strict", NULL, false, "warnings count as errors do" },
+	{ "list", NULL, false, "name the checks, and run none" },
+	{ "root", "DIR", false, "look at files below DIR instead of this host's" },
+	{ "must-wait", "FILE", false, "the hook's list, if it is not where it is by default" },
+	{ 0 },
+};
+
 static const struct option_row audit_options[] = {
 	{ "follow", NULL, false, "go on with new lines as they come" },
 	{ 0 },
@@ -189,6 +197,12 @@ const struct verb client_verbs[] = {
 	  verb_audit },
 	{ "audit verify", "", "Check the audit log's chain and its signed head",
 	  "Names the first line that is not as it was written.", NULL, 0, 0, verb_audit_verify },
+	{ "doctor", "[CHECK] [--strict] [--list] [--root DIR] [--must-wait FILE]",
+	  "Look for what keeps this host from serving secrets, or from keeping them",
+	  "Says of each finding what it is, why it matters, and what to do. Changes nothing. Run "
+	  "it as\n"
+	  "root: others see less. Exit status 1 if there is an error among the findings.",
+	  doctor_options, 0, 1, verb_doctor },
 	{ "version", "", "Print the version", NULL, NULL, 0, 0, verb_version },
 	{ "help", "[COMMAND]", "Print help", NULL, NULL, 0, 2, verb_help },
 	{ 0 },
