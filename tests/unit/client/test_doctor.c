@@ -78,7 +78,7 @@ static void container(const char *id, const char *config)
 #define CAPS(name) "\"process\":{\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"" name "\"]}}"
 #define MOUNT(source, more)                                                                        \
 	"\"mounts\":[{\"destination\":\"/x\",\"source\":\"" source "\",\"type\":\"bind\"" more "}" \
-	                                                                                       "]"
+	"]"
 
 static const struct row {
 	const char *check, *config;
