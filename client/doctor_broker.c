@@ -9,10 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
@@ -29,30 +27,15 @@
 #define MEMBERS_TEXT 512
 #define OPERATORS "coffer" /* the group, where the configuration names no other */
 
-/* Who listens: the broker's pid, unless a service manager made the socket for it. */
-static pid_t listener(const struct doctor *d)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	SCOPED_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
-	int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/operator.sock",
-	                 d->client->runtime_dir);
-
-	if (fd < 0 || n < 0 || (size_t)n >= sizeof(address.sun_path) ||
-	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 1)
-		return 0;
-	return peer.pid;
-}
-
 void doctor_ask_broker(struct doctor *d)
 {
 	struct err unused = { 0 };
+	int64_t pid = 0;
 
 	if (client_call(d->client, "Status", NULL, &d->status, &d->broker) < 0)
 		return;
-	d->broker_pid = listener(d);
+	if (json_get_int(d->status, "pid", true, 2, INT32_MAX, &pid, NULL) == 0)
+		d->broker_pid = (pid_t)pid;
 	(void)client_call(d->client, "Attachments", NULL, &d->attachments, &unused);
 	if (strcmp(field_text(d->status, "state"), "unsealed") == 0)
 		(void)client_collect(d->client, "Grants", NULL, "grants", &d->grants, &unused);

@@ -125,12 +125,18 @@ static bool is_registered(const struct doctor *d, pid_t pid)
 
 void check_registered(struct doctor *d)
 {
+	static const struct doctor_advice unseen = {
+		"what runs, and how strong it is, stands in files that only root can read",
+		"run coffer doctor as root"
+	};
 	static const struct doctor_advice advice = {
 		"it was started before coffer-hook was set up, by an engine without it, or while "
 		"the hook could not leave word; it gets no secret, whatever is granted",
 		"coffer attach CONTAINER now; set up the hook or coffer-runc for the next start"
 	};
 
+	if (!d->roots_seen && geteuid() != 0)
+		doctor_found(d, DOCTOR_NOTE, &unseen, "containers could not be looked at");
 	for (size_t i = 0; d->attachments && i < d->containers; i++)
 		if (!is_registered(d, d->container[i].pid))
 			doctor_found(d, DOCTOR_WARNING, &advice,

@@ -135,16 +135,43 @@ static int put_in_place(const struct place *to, struct err *e)
 	return 0;
 }
 
+/*
+ * A file without a name, so that nothing is left of one that is given up with Ctrl-C, and whether it
+ * has none; where there are no such files, one with a name.
+ */
+static int open_new(const struct place *to, bool *ret_nameless)
+{
+	int fd = openat(to->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	*ret_nameless = fd >= 0;
+	if (fd >= 0)
+		return fd;
+	return openat(to->dir, to->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	              0600);
+}
+
+static int name_it(int fd, const struct place *to, struct err *e)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, path, to->dir, to->temporary, AT_SYMLINK_FOLLOW) < 0)
+		return err_errno(e, -errno, "cannot name the file beside %s", to->shown);
+	return 0;
+}
+
 static int save(const struct place *to, const struct client *c, const json_t *reply, int store,
                 struct err *e)
 {
-	SCOPED_FD int fd = openat(to->dir, to->temporary,
-	                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	bool nameless = false;
+	SCOPED_FD int fd = open_new(to, &nameless);
 	int r;
 
 	if (fd < 0)
 		return err_errno(e, -errno, "cannot make a file beside %s", to->shown);
 	r = write_copy(fd, c, reply, store, e);
+	if (r == 0 && nameless)
+		r = name_it(fd, to, e);
 	if (r == 0)
 		r = put_in_place(to, e);
 	if (r < 0)

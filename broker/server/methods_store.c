@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "coffer/cleanup.h"
 #include "coffer/version.h"
@@ -100,6 +101,7 @@ int method_status(struct broker *b, struct call *call, json_t *parameters, struc
 
 	if (!reply)
 		return err_set(e, -ENOMEM, "out of memory");
+	json_object_set_new(reply, "pid", json_integer(getpid()));
 	json_object_set_new(reply, "runc_roots", roots_json(b));
 	if (state != VAULT_UNINITIALISED)
 		json_object_set_new(reply, "store_id", json_string(vault_store_id(b->vault)));

@@ -188,6 +188,7 @@ chmod 755 "$RUN/workload"
 healthy
 stop_broker
 start_broker --keyfile "$D/key"
+finds_no broker.program
 succeeds coffer seal
 finds error broker.trouble 'did not unseal'
 succeeds coffer unseal --keyfile "$D/key"
