@@ -21,7 +21,8 @@
 #define ID_SHOWN 64 /* of an id; Docker's has as many */
 
 /* Where the broker looks when it is not told otherwise. */
-static const char *const default_roots[] = { "/run/runc", "/run/docker/runtime-runc/moby",
+static const char *const default_roots[] = { "/run/runc", "/run/crun",
+	                                     "/run/docker/runtime-runc/moby",
 	                                     "/run/containerd/runc/default",
 	                                     "/run/containerd/runc/k8s.io" };
 
@@ -40,32 +41,58 @@ static const char *bundle_of(const json_t *state)
 	return "";
 }
 
+/* What a runtime says of a container, if it runs: runc's ROOT/ID/state.json, crun's ROOT/ID/status. */
+struct runtime_state {
+	json_t *document; /* owned */
+	const char *bundle;
+	int64_t pid;
+};
+
+static bool read_state(const char *root, const char *id, struct runtime_state *ret)
+{
+	static const struct {
+		const char *file, *pid, *start;
+	} runtimes[] = {
+		{ "state.json", "init_process_pid", "init_process_start" },
+		{ "status", "pid", "process-start-time" },
+	};
+	char path[DOCTOR_PATH_MAX];
+	int64_t start = 0;
+	uint64_t started = 0;
+	size_t i = 0;
+
+	for (; i < ARRAY_LEN(runtimes) && !ret->document; i++) {
+		snprintf(path, sizeof(path), "%s/%s/%s", root, id, runtimes[i].file);
+		ret->document = doctor_read_json(path);
+	}
+	i--;
+	if (json_get_int(ret->document, runtimes[i].pid, true, 2, INT32_MAX, &ret->pid, NULL) < 0 ||
+	    json_get_int(ret->document, runtimes[i].start, true, 1, INT64_MAX, &start, NULL) < 0)
+		return false;
+	ret->bundle = i == 0 ? bundle_of(ret->document) : field_text(ret->document, "bundle");
+	return kern_start_time((pid_t)ret->pid, &started) == 0 && started == (uint64_t)start;
+}
+
 static void add_container(struct doctor *d, const char *root, const char *id)
 {
+	struct runtime_state state = { 0 };
+	struct doctor_container *grown = NULL, *c;
 	char path[DOCTOR_PATH_MAX];
-	SCOPED(json_ptr) json_t *state = NULL;
-	struct doctor_container *grown, *c;
-	int64_t pid = 0, start = 0;
-	uint64_t started = 0;
 
-	snprintf(path, sizeof(path), "%s/%s/state.json", root, id);
-	state = doctor_read_json(path);
-	if (json_get_int(state, "init_process_pid", true, 2, INT32_MAX, &pid, NULL) < 0 ||
-	    json_get_int(state, "init_process_start", true, 1, INT64_MAX, &start, NULL) < 0 ||
-	    kern_start_time((pid_t)pid, &started) < 0 || started != (uint64_t)start)
-		return; /* it does not run any more */
-	grown = reallocarray(d->container, d->containers + 1, sizeof(*grown));
-	if (!grown)
-		return;
-	d->container = grown;
-	c = &d->container[d->containers];
-	snprintf(path, sizeof(path), "%s/config.json", bundle_of(state));
-	*c = (struct doctor_container){ strdup(id), (pid_t)pid,
-		                        path[0] ? doctor_read_json(path) : NULL };
-	if (c->id)
-		d->containers++;
-	else
-		json_decref(c->config);
+	if (read_state(root, id, &state))
+		grown = reallocarray(d->container, d->containers + 1, sizeof(*grown));
+	if (grown) {
+		d->container = grown;
+		c = &d->container[d->containers];
+		snprintf(path, sizeof(path), "%s/config.json", state.bundle);
+		*c = (struct doctor_container){ strdup(id), (pid_t)state.pid,
+			                        doctor_read_json(path) };
+		if (c->id)
+			d->containers++;
+		else
+			json_decref(c->config);
+	}
+	json_decref(state.document);
 }
 
 static void look_into(struct doctor *d, const char *root)

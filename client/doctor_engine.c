@@ -148,13 +148,40 @@ static void visit_hook(struct doctor *d, const char *path, void *arg)
 		             path);
 }
 
-static bool has_hook(struct doctor *d, const char *engine)
+/*
+ * The folders that a containers.conf or crio.conf (TOML) names instead of the usual ones:
+ * hooks_dir = ["/a", "/b"]. False: it names none.
+ */
+static bool named_folders(struct doctor *d, const char *file, struct hook_search *search)
+{
+	SCOPED(free_ptr) char *text = NULL;
+	char path[DOCTOR_PATH_MAX], *list, *state = NULL, *line_start;
+	size_t len = 0;
+
+	if (doctor_read(doctor_path(d, file, path), &text, &len) < 0)
+		return false;
+	list = strstr(text, "hooks_dir");
+	for (line_start = list; list && line_start > text && line_start[-1] != '\n';)
+		line_start--;
+	if (!list || line_start[strspn(line_start, " \t")] == '#')
+		return false;
+	list[strcspn(list, "]")] = '\0';
+	/* What stands between quotes is every other part. */
+	(void)strtok_r(list, "\"", &state);
+	for (char *folder; (folder = strtok_r(NULL, "\"", &state)); strtok_r(NULL, "\"", &state))
+		doctor_each_file(d, doctor_path(d, folder, path), ".json", visit_hook, search);
+	return true;
+}
+
+static bool has_hook(struct doctor *d, const char *engine, const char *config)
 {
 	static const char *const folders[] = { "/usr/share/containers/oci/hooks.d",
 		                               "/etc/containers/oci/hooks.d" };
 	struct hook_search search = { .engine = engine };
 	char path[DOCTOR_PATH_MAX];
 
+	if (named_folders(d, config, &search))
+		return search.found;
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
 		doctor_each_file(d, doctor_path(d, folders[i], path), ".json", visit_hook, &search);
 	return search.found;
@@ -200,7 +227,7 @@ void check_podman(struct doctor *d)
 		"put the hook's JSON into /etc/containers/oci/hooks.d (docs/podman.md)"
 	};
 
-	if (is_there(d, traces) && !has_hook(d, "Podman") &&
+	if (is_there(d, traces) && !has_hook(d, "Podman", "/etc/containers/containers.conf") &&
 	    !config_names_wrapper(d, "/etc/containers/containers.conf",
 	                          "/etc/containers/containers.conf.d", ".conf"))
 		doctor_found(d, DOCTOR_WARNING, &none, "no hook of Podman's is " HOOK);
@@ -231,7 +258,7 @@ void check_crio(struct doctor *d)
 		"put the hook's JSON into /etc/containers/oci/hooks.d (docs/kubernetes.md)"
 	};
 
-	if (is_there(d, traces) && !has_hook(d, "CRI-O") &&
+	if (is_there(d, traces) && !has_hook(d, "CRI-O", "/etc/crio/crio.conf") &&
 	    !config_names_wrapper(d, "/etc/crio/crio.conf", "/etc/crio/crio.conf.d", ""))
 		doctor_found(d, DOCTOR_WARNING, &none, "no hook of CRI-O's is " HOOK);
 }

@@ -10,6 +10,7 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/io.h"
+#include "coffer/kern.h"
 #include "doctor.h"
 #include "fields.h"
 
@@ -238,6 +239,60 @@ START_TEST(containerd_and_crio_want_the_wrapper_in_their_files)
 }
 END_TEST
 
+START_TEST(podmans_hook_is_looked_for_where_it_looks)
+{
+	static const char hook[] = "{\"hook\":{\"path\":\"/usr/bin/coffer-hook\"},"
+				   "\"stages\":[\"createRuntime\"]}";
+	char path[128];
+
+	file("/usr/bin/podman", "");
+	file("/usr/bin/coffer-hook", "");
+	snprintf(path, sizeof(path), "%s/usr/bin/coffer-hook", root);
+	ck_assert_int_eq(chmod(path, 0755), 0);
+	file("/srv/hooks/coffer.json", hook);
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
+	file("/etc/containers/containers.conf", "[engine]\n#hooks_dir = [\"/srv/hooks\"]\n");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
+	file("/etc/containers/containers.conf",
+	     "[engine]\nhooks_dir = [\n  \"/a\", \"/srv/hooks\",\n]\n");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 0);
+	ck_assert_uint_eq(d.count[DOCTOR_ERROR], 0);
+	file("/usr/share/containers/oci/hooks.d/coffer.json", hook);
+	file("/etc/containers/containers.conf", "hooks_dir = []\n");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
+	file("/etc/containers/containers.conf", "");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 0);
+}
+END_TEST
+
+/* As crun and runc say it, of a process that runs: this one. */
+START_TEST(what_runs_is_found_in_the_states_of_both_runtimes)
+{
+	char text[512];
+	uint64_t start = 0;
+
+	ck_assert_int_eq(kern_start_time(getpid(), &start), 0);
+	snprintf(text, sizeof(text),
+	         "{\"pid\":%d,\"process-start-time\":%llu,\"bundle\":\"%s/bundle\"}", getpid(),
+	         (unsigned long long)start, root);
+	file("/run/crun/one/status", text);
+	snprintf(text, sizeof(text),
+	         "{\"init_process_pid\":%d,\"init_process_start\":%llu,\"config\":{\"labels\":"
+	         "[\"a=b\",\"bundle=%s/bundle\"]}}",
+	         getpid(), (unsigned long long)start, root);
+	file("/run/runc/two/state.json", text);
+	snprintf(text, sizeof(text),
+	         "{\"init_process_pid\":%d,\"init_process_start\":%llu,\"config\":{}}", getpid(),
+	         (unsigned long long)start + 1);
+	file("/run/runc/gone/state.json", text);
+	file("/run/runc/odd/state.json", "{\"init_process_pid\":\"x\"}");
+	file("/bundle/config.json", "{\"linux\":{\"namespaces\":[]}}");
+	doctor_find_containers(&d);
+	ck_assert_uint_eq(d.containers, 2);
+	ck_assert_uint_eq(finds("container.namespaces", DOCTOR_WARNING), 2);
+}
+END_TEST
+
 START_TEST(files_that_are_none_are_not_waited_for)
 {
 	char path[128];
@@ -280,6 +335,8 @@ int main(void)
 	tcase_add_test(tests, swap_is_safe_where_it_is_encrypted_or_memory);
 	tcase_add_test(tests, an_engine_that_is_not_there_is_passed_over);
 	tcase_add_test(tests, containerd_and_crio_want_the_wrapper_in_their_files);
+	tcase_add_test(tests, podmans_hook_is_looked_for_where_it_looks);
+	tcase_add_test(tests, what_runs_is_found_in_the_states_of_both_runtimes);
 	tcase_add_test(tests, files_that_are_none_are_not_waited_for);
 	tcase_add_test(tests, each_check_has_a_name_of_its_own);
 	suite_add_tcase(suite, tests);
