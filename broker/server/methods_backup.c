@@ -17,7 +17,7 @@
 #include "server/methods.h"
 #include "server/restore.h"
 
-#define PROGRESS_STEPS 8 /* of a copy, between two words about it: 8 MiB */
+#define PROGRESS_STEPS 32 /* of a copy, between two words about it: 8 MiB */
 
 struct backup {
 	struct broker *b;

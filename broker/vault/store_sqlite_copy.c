@@ -14,11 +14,11 @@
 
 #define COPY_FILE "backup.part"
 #define COPY_PATH_SIZE 64 /* "/proc/self/fd/N/backup.part" */
-#define STEP_PAGES 256    /* 1 MiB: one to two milliseconds */
+#define STEP_PAGES 64     /* 256 KiB: well below a millisecond, unless the disk is busy */
 #define PAGE_BYTES 4096   /* SQLite's default, which every store has */
 /* A change that is taken back makes SQLite begin again. So often, and then somebody is at it. */
 #define ROUNDS_MAX 32
-#define SHORT_ROUND 16 /* steps of a round of the smallest store */
+#define SHORT_ROUND 64 /* steps of a round of the smallest store */
 /* In the file's header: how it is written and read. 2 is with a log beside it, which a copy has not. */
 #define MODE_OFFSET 18
 
