@@ -113,18 +113,27 @@ struct shapes {
 	bool bad;
 };
 
-static int visit_small(void *arg, const unsigned char key[STORE_KEY_LEN], struct store_bytes value)
+/* Of header and root there is one, under the key that says nothing but its class. */
+static bool is_single(const unsigned char key[STORE_KEY_LEN])
+{
+	for (size_t i = 1; i < STORE_KEY_LEN; i++)
+		if (key[i])
+			return false;
+	return true;
+}
+
+static int visit_shape(void *arg, const unsigned char key[STORE_KEY_LEN], struct store_bytes value)
 {
 	struct shapes *seen = arg;
 
 	switch (key[0]) {
 	case STORE_HEADER:
 		seen->header++;
-		seen->bad |= value.len > HEADER_LEN_MAX;
+		seen->bad |= value.len > HEADER_LEN_MAX || !is_single(key);
 		break;
 	case STORE_ROOT:
 		seen->root++;
-		seen->bad |= value.len != ROOT_LEN;
+		seen->bad |= value.len != ROOT_LEN || !is_single(key);
 		break;
 	default:
 		seen->bad |= value.len <= SEAL_OVERHEAD;
@@ -146,9 +155,9 @@ int store_sqlite_check(struct store *base, struct err *e)
 		                                  : "SQLite cannot read it");
 	sqlite3_finalize(st);
 	for (unsigned int class = STORE_HEADER; r == 0 && class <= STORE_BODY; class ++)
-		r = base->backend->scan(base, class, visit_small, &seen, e);
+		r = base->backend->scan(base, class, visit_shape, &seen, e);
 	if (r == 0 && (seen.bad || seen.header != 1 || seen.root != 1))
-		r = image_bad(e, "records have sizes that no record has, or its root is missing");
+		r = image_bad(e, "its records are not those of a store");
 	return r;
 }
 
