@@ -62,7 +62,6 @@ fails 2 'no name of a file' coffer backup "$D/folder/"
 
 echo "-- what is wrong with one is told, without a broker"
 stop_broker
-end_cgroup
 succeeds coffer backup verify "$D/1.tar"
 grep -q 'not opened' "$D/out" || fail "it does not say that it was not opened: $(cat "$D/out")"
 succeeds coffer backup verify "$D/1.tar" --keyfile "$D/key"

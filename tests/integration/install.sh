@@ -4,13 +4,15 @@
 . "$(dirname "$0")/lib.sh"
 
 DESTDIR=$D/dest cmake --install "$COFFER_BUILD" --prefix /usr >"$D/install.log" 2>&1 || fail "cmake --install"
-for file in bin/coffer bin/coffer-hook sbin/cofferd libexec/coffer/cofferfs libexec/coffer/coffer-enter \
+for file in bin/coffer bin/coffer-hook sbin/cofferd libexec/coffer/cofferfs libexec/coffer/coffer-enter libexec/coffer/coffer-verify \
 	lib/systemd/system/cofferd.service \
 	lib/sysusers.d/coffer.conf lib/tmpfiles.d/coffer.conf; do
 	[[ -f $D/dest/usr/$file ]] || fail "no $file: $(cd "$D/dest" && find . -type f)"
 done
 succeeds "$D/dest/usr/bin/coffer" version
 succeeds "$D/dest/usr/bin/coffer" help
-for verb in init unseal seal status put get ls info history rollback rm grant revoke grants attach detach ps explain audit; do
+for verb in init unseal seal status backup restore doctor put get ls info history rollback rm grant revoke grants attach detach ps explain audit; do
 	grep -q "^  $verb " "$D/out" || fail "help does not list $verb"
 done
+# It finds the program that it needs for that where it was installed.
+succeeds "$D/dest/usr/bin/coffer" backup verify "$here/../fuzz/corpus/backup_file/few"
