@@ -18,6 +18,7 @@ struct config;     /* server/config.h */
 struct server;     /* server/server.h */
 struct audit_pump; /* server/audit_pump.h */
 struct feed;       /* server/feed.h */
+struct backup;     /* server/methods_backup.c */
 struct containers; /* flow/containers.h */
 struct workload;   /* flow/workload.h */
 struct spawner;    /* flow/spawner.h: our end of the key-less half */
@@ -31,6 +32,7 @@ struct broker {
 	struct audit *audit;
 	struct audit_pump *audit_pump;
 	struct feed *feed;
+	struct backup *backup; /* the one that is being made, or NULL */
 	struct spawner *spawner;
 	struct containers *containers;
 	struct server *server;

@@ -98,9 +98,12 @@ int verb_init(struct client *c, const struct options *o, struct err *e); /* verb
 int verb_unseal(struct client *c, const struct options *o, struct err *e);
 int verb_seal(struct client *c, const struct options *o, struct err *e);
 int verb_status(struct client *c, const struct options *o, struct err *e); /* verb_status.c */
-int verb_put(struct client *c, const struct options *o, struct err *e);    /* verb_put.c */
-int verb_get(struct client *c, const struct options *o, struct err *e);    /* verb_get.c */
-int verb_wait(struct client *c, const struct options *o, struct err *e);   /* verb_wait.c */
+int verb_backup(struct client *c, const struct options *o, struct err *e); /* verb_backup.c */
+int verb_backup_verify(struct client *c, const struct options *o, struct err *e);
+int verb_restore(struct client *c, const struct options *o, struct err *e); /* verb_restore.c */
+int verb_put(struct client *c, const struct options *o, struct err *e);     /* verb_put.c */
+int verb_get(struct client *c, const struct options *o, struct err *e);     /* verb_get.c */
+int verb_wait(struct client *c, const struct options *o, struct err *e);    /* verb_wait.c */
 int verb_watch(struct client *c, const struct options *o, struct err *e);
 int verb_ls(struct client *c, const struct options *o, struct err *e);   /* verb_list.c */
 int verb_info(struct client *c, const struct options *o, struct err *e); /* verb_info.c */
@@ -118,6 +121,7 @@ int verb_ps(struct client *c, const struct options *o, struct err *e);
 int verb_explain(struct client *c, const struct options *o, struct err *e); /* verb_explain.c */
 int verb_audit(struct client *c, const struct options *o, struct err *e);   /* verb_audit.c */
 int verb_audit_verify(struct client *c, const struct options *o, struct err *e); /* verb_verify.c */
+int verb_doctor(struct client *c, const struct options *o, struct err *e);       /* verb_doctor.c */
 int verb_version(struct client *c, const struct options *o, struct err *e);      /* help.c */
 int verb_help(struct client *c, const struct options *o, struct err *e);
 int verb_complete(struct client *c, const struct options *o, struct err *e); /* complete.c */

@@ -27,6 +27,17 @@ static const struct option_row unseal_options[] = {
 	{ 0 },
 };
 
+static const struct option_row backup_options[] = {
+	{ "force", NULL, false, "replace a file that is there" },
+	{ 0 },
+};
+
+static const struct option_row key_options[] = {
+	{ "keyfile", "FILE", false, "open every record with this slot's key" },
+	{ "passphrase-file", "FILE", false, "the same with a passphrase, from a file" },
+	{ 0 },
+};
+
 #define WAIT_ADOPTED                                                                              \
 	{                                                                                         \
 		"wait-adopted", "TIME", false,                                                    \
@@ -106,6 +117,14 @@ static const struct option_row which_options[] = {
 	{ 0 },
 };
 
+static const struct option_row doctor_options[] = {
+	{ "strict", NULL, false, "warnings count as errors do" },
+	{ "list", NULL, false, "name the checks, and run none" },
+	{ "root", "DIR", false, "look at files below DIR instead of this host's" },
+	{ "must-wait", "FILE", false, "the hook's list, if it is not where it is by default" },
+	{ 0 },
+};
+
 static const struct option_row audit_options[] = {
 	{ "follow", NULL, false, "go on with new lines as they come" },
 	{ 0 },
@@ -134,6 +153,25 @@ const struct verb client_verbs[] = {
 	  "otherwise.",
 	  NULL, 0, 0, verb_seal },
 	{ "status", "", "Say how the broker is", NULL, NULL, 0, 0, verb_status },
+	{ "backup", "FILE [--force]",
+	  "Write a copy of the store, sealed as it is, while it is used",
+	  "Nothing is decrypted, and it does not matter whether the store is sealed. FILE appears\n"
+	  "whole or not at all, with mode 0600. Who has it and an unseal slot's key has every "
+	  "value.",
+	  backup_options, 1, 1, verb_backup },
+	{ "backup verify", "FILE [--keyfile FILE | --passphrase-file FILE]",
+	  "Check a backup, with a key every record of it",
+	  "Needs no broker. Without a key it is seen whether the file is whole and unchanged since "
+	  "it\n"
+	  "was written; with one whether every version of every secret can be had from it.",
+	  key_options, 1, 1, verb_backup_verify },
+	{ "restore", "FILE [--keyfile FILE | --passphrase-file FILE]",
+	  "Make a backup the store of a broker that has none",
+	  "For root. FILE is checked first, as by backup verify. No store is ever replaced. What "
+	  "comes\n"
+	  "back is sealed; where the audit log has seen later changes, unseal it with\n"
+	  "--accept-rollback.",
+	  key_options, 1, 1, verb_restore },
 	{ "put", "NAME [--file FILE] | NAME=@FILE... | --from-dir DIR [PREFIX/]",
 	  "Store values: all of them, or none",
 	  "The value comes from standard input, raw; from a prompt without echo if that is a\n"
@@ -201,6 +239,12 @@ const struct verb client_verbs[] = {
 	  verb_audit },
 	{ "audit verify", "", "Check the audit log's chain and its signed head",
 	  "Names the first line that is not as it was written.", NULL, 0, 0, verb_audit_verify },
+	{ "doctor", "[CHECK] [--strict] [--list] [--root DIR] [--must-wait FILE]",
+	  "Look for what keeps this host from serving secrets, or from keeping them",
+	  "Says of each finding what it is, why it matters, and what to do. Changes nothing. Run "
+	  "it as\n"
+	  "root: others see less. Exit status 1 if there is an error among the findings.",
+	  doctor_options, 0, 1, verb_doctor },
 	{ "version", "", "Print the version", NULL, NULL, 0, 0, verb_version },
 	{ "help", "[COMMAND]", "Print help", NULL, NULL, 0, 2, verb_help },
 	{ "complete", "-- [WORD]...", "Print what a shell may put where its cursor is",
@@ -221,6 +265,7 @@ const struct topic client_topics[] = {
 	{ "Grants", "grant" },
 	{ "Containers", "attach" },
 	{ "Audit log", "audit" },
+	{ "The host", "doctor" },
 	{ "About", "version" },
 	{ 0 },
 };

@@ -19,6 +19,11 @@ const struct method operator_methods[] = {
 	  method_unseal },
 	{ "Seal", WHO_GROUP, NAMES(), false, method_seal },
 
+	{ "Backup", WHO_GROUP, NAMES(), true, method_backup },
+	{ "RestoreOpen", WHO_ROOT, NAMES(), false, method_restore_open },
+	{ "Restore", WHO_ROOT, NAMES("size", "created", "log_seq", "log_hash"), false,
+	  method_restore },
+
 	{ "Put", WHO_GROUP, NAMES("items", "wait_adopted"), false, method_put },
 	{ "Get", WHO_GROUP, NAMES("name", "version", "memfd"), false, method_get },
 	{ "List", WHO_GROUP, NAMES("prefix"), true, method_list },

@@ -13,6 +13,10 @@ int method_status(struct broker *b, struct call *call, json_t *parameters, struc
 int method_init(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_unseal(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_seal(struct broker *b, struct call *call, json_t *parameters, struct err *e);
+/* methods_backup.c */
+int method_backup(struct broker *b, struct call *call, json_t *parameters, struct err *e);
+int method_restore_open(struct broker *b, struct call *call, json_t *parameters, struct err *e);
+int method_restore(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 /* methods_secret.c */
 int method_put(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_get(struct broker *b, struct call *call, json_t *parameters, struct err *e);

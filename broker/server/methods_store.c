@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "coffer/cleanup.h"
 #include "coffer/version.h"
@@ -78,6 +79,16 @@ static json_t *warnings_json(struct broker *b)
 	return list;
 }
 
+/* Where a client may look for containers that the broker has not been told of. */
+static json_t *roots_json(struct broker *b)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < CONFIG_ROOTS_MAX && b->config->runc_roots[i]; i++)
+		json_array_append_new(list, json_string(b->config->runc_roots[i]));
+	return list;
+}
+
 int method_status(struct broker *b, struct call *call, json_t *parameters, struct err *e)
 {
 	enum vault_state state = vault_state(b->vault);
@@ -90,6 +101,8 @@ int method_status(struct broker *b, struct call *call, json_t *parameters, struc
 
 	if (!reply)
 		return err_set(e, -ENOMEM, "out of memory");
+	json_object_set_new(reply, "pid", json_integer(getpid()));
+	json_object_set_new(reply, "runc_roots", roots_json(b));
 	if (state != VAULT_UNINITIALISED)
 		json_object_set_new(reply, "store_id", json_string(vault_store_id(b->vault)));
 	if (state == VAULT_UNSEALED) {

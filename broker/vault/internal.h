@@ -8,6 +8,7 @@
  *	vault_change.c   one transaction: store, tree and root record together
  *	vault_put.c      put, rollback, remove
  *	vault_doc.c      documents of other parts
+ *	vault_backup.c   the store copied; all of it looked at
  */
 #pragma once
 

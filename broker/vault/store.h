@@ -32,6 +32,8 @@ enum store_class {
 
 struct store;
 
+struct store_copy;
+
 struct store_bytes {
 	const void *bytes;
 	size_t len;
@@ -58,6 +60,8 @@ struct store_backend {
 	            struct err *e);
 	/* Changed by another host since the last call? A local backend answers 0. */
 	int (*watch)(struct store *s);
+	/* Begin a copy of everything (below); NULL: this kind of store makes none. */
+	int (*copy)(struct store *s, struct store_copy **ret, struct err *e);
 	void (*close)(struct store *s);
 };
 
@@ -69,3 +73,34 @@ struct store {
  * a second broker. */
 int store_sqlite_open(int dirfd, const char *dir_for_messages, struct store **ret, struct err *e);
 void store_close(struct store *s); /* NULL is fine */
+
+/*
+ * A copy of the whole store in a file of its own, made in steps of some milliseconds while the store
+ * is used: what is changed meanwhile is in it, so that it is the store as it stands when a step
+ * returns 0. The file lies in the store's folder without a name, so that nothing is left of it when
+ * its last descriptor is closed. End every copy before its store is closed.
+ *
+ * store_copy_step: 1 there is more to do, 0 whole, -ENOSPC, -EBUSY (the store changes faster than it
+ * is copied), -EIO. *ret_done and *ret_total count bytes. store_copy_take: once whole, a read-only
+ * descriptor, the caller's.
+ */
+int store_copy_begin(struct store *s, struct store_copy **ret, struct err *e);
+int store_copy_step(struct store_copy *c, uint64_t *ret_done, uint64_t *ret_total, struct err *e);
+int store_copy_take(struct store_copy *c);
+void store_copy_free(struct store_copy *c); /* NULL is fine */
+
+/*
+ * Such a copy, opened to be looked at only: from memory that the caller keeps until store_close, or
+ * as the file `name` of a folder, which nobody may change meanwhile. -EBADMSG, -EPROTONOSUPPORT as
+ * store_sqlite_open. store_sqlite_check: SQLite finds nothing wrong with its structure, and every
+ * record has the shape of one (-EBADMSG); reads all of it.
+ */
+int store_sqlite_open_image(unsigned char *bytes, size_t len, struct store **ret, struct err *e);
+int store_sqlite_open_copy(int dirfd, const char *name, struct store **ret, struct err *e);
+int store_sqlite_check(struct store *s, struct err *e);
+
+/*
+ * Put such a file `name` of the folder in the place of the store, which is closed and was never
+ * initialised. Killed at any moment it leaves the one or the other, whole.
+ */
+int store_sqlite_install(int dirfd, const char *dir_for_messages, const char *name, struct err *e);

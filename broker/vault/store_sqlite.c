@@ -366,5 +366,6 @@ const struct store_backend sqlite_backend = {
 	.remove = remove_record,
 	.scan = scan,
 	.watch = watch,
+	.copy = store_sqlite_copy,
 	.close = close_store,
 };

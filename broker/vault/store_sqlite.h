@@ -59,3 +59,15 @@ int store_sqlite_error(struct sqlite_store *s, int rc, const char *doing, struct
  * but a reader in the way marks the store failed.
  */
 int store_sqlite_checkpoint(struct sqlite_store *s, int mode, struct err *e);
+
+/* Is the database that is open a store's, of our format? *fresh: nothing was ever stored in it. */
+int store_sqlite_identify(struct sqlite_store *s, bool *fresh, struct err *e);
+/* Settings of the connection that hold for every store, and the statements of sqlite_backend. */
+int store_sqlite_settle(struct sqlite_store *s, struct err *e);
+int store_sqlite_prepare(struct sqlite_store *s, struct err *e);
+/* One statement; `*ret` is the first column of its first row, `answer` what it must be as text. */
+int store_sqlite_query(struct sqlite_store *s, const char *sql, const char *answer, int *ret,
+                       struct err *e);
+
+/* The backend's copy (store_sqlite_copy.c). */
+int store_sqlite_copy(struct store *base, struct store_copy **ret, struct err *e);

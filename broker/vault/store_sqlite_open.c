@@ -61,8 +61,8 @@ static const struct pragma {
 
 /* Run one statement; `*ret` is the first column of its first row as a number, `answer` what it must
  * be as text. */
-static int query(struct sqlite_store *s, const char *sql, const char *answer, int *ret,
-                 struct err *e)
+int store_sqlite_query(struct sqlite_store *s, const char *sql, const char *answer, int *ret,
+                       struct err *e)
 {
 	sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL), r = 0;
@@ -93,7 +93,7 @@ static int apply(struct sqlite_store *s, const struct pragma *pragma, size_t n, 
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = query(s, pragma[i].sql, pragma[i].answer, NULL, e);
+		r = store_sqlite_query(s, pragma[i].sql, pragma[i].answer, NULL, e);
 	return r;
 }
 
@@ -154,7 +154,7 @@ static int wal_hook(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static int open_database(struct sqlite_store *s, struct err *e)
+int store_sqlite_settle(struct sqlite_store *s, struct err *e)
 {
 	static const struct {
 		int option, value;
@@ -163,16 +163,8 @@ static int open_database(struct sqlite_store *s, struct err *e)
 		{ SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 }, { SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
 		{ SQLITE_DBCONFIG_DQS_DDL, 0 },        { SQLITE_DBCONFIG_DQS_DML, 0 },
 	};
-	char path[PATH_SIZE];
-	int rc;
+	int rc = sqlite3_extended_result_codes(s->db, 1);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/" STORE_FILE, s->lock_fd);
-	rc = sqlite3_open_v2(path, &s->db,
-	                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-	                     NULL);
-	if (rc != SQLITE_OK)
-		return store_sqlite_error(s, rc, "open the store", e);
-	sqlite3_extended_result_codes(s->db, 1);
 	for (size_t i = 0; rc == SQLITE_OK && i < ARRAY_LEN(settings); i++)
 		rc = sqlite3_db_config(s->db, settings[i].option, settings[i].value, NULL);
 	if (rc != SQLITE_OK)
@@ -180,9 +172,24 @@ static int open_database(struct sqlite_store *s, struct err *e)
 	sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, ROW_LIMIT);
 	sqlite3_limit(s->db, SQLITE_LIMIT_SQL_LENGTH, SQL_LIMIT);
 	sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
-	if (sqlite3_db_readonly(s->db, "main") == 1)
-		return store_sqlite_error(s, SQLITE_READONLY, "open the store", e);
 	return 0;
+}
+
+static int open_database(struct sqlite_store *s, struct err *e)
+{
+	char path[PATH_SIZE];
+	int rc, r;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/" STORE_FILE, s->lock_fd);
+	rc = sqlite3_open_v2(path, &s->db,
+	                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+	                     NULL);
+	if (rc != SQLITE_OK)
+		return store_sqlite_error(s, rc, "open the store", e);
+	r = store_sqlite_settle(s, e);
+	if (r == 0 && sqlite3_db_readonly(s->db, "main") == 1)
+		r = store_sqlite_error(s, SQLITE_READONLY, "open the store", e);
+	return r;
 }
 
 /* sqlite_schema must be ours, word for word. *ret: how many rows it has. */
@@ -221,14 +228,14 @@ static int check_schema(struct sqlite_store *s, size_t *ret, struct err *e)
 
 /* Is it ours, of our format, and whole as far as SQLite can tell? *fresh: nothing was ever stored
  * in it. */
-static int check_identity(struct sqlite_store *s, bool *fresh, struct err *e)
+int store_sqlite_identify(struct sqlite_store *s, bool *fresh, struct err *e)
 {
 	int application = 0, format = 0, r;
 	size_t rows = 0;
 
-	r = query(s, "PRAGMA application_id", NULL, &application, e);
+	r = store_sqlite_query(s, "PRAGMA application_id", NULL, &application, e);
 	if (r == 0)
-		r = query(s, "PRAGMA user_version", NULL, &format, e);
+		r = store_sqlite_query(s, "PRAGMA user_version", NULL, &format, e);
 	if (r < 0)
 		return r;
 	if (application != 0 && application != STORE_APPLICATION_ID)
@@ -265,11 +272,11 @@ static int create_schema(struct sqlite_store *s, struct err *e)
 	         STORE_APPLICATION_ID);
 	snprintf(format, sizeof(format), "PRAGMA user_version = %d", STORE_FORMAT);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(steps); i++)
-		r = query(s, steps[i], NULL, NULL, e);
+		r = store_sqlite_query(s, steps[i], NULL, NULL, e);
 	return r;
 }
 
-static int prepare_all(struct sqlite_store *s, struct err *e)
+int store_sqlite_prepare(struct sqlite_store *s, struct err *e)
 {
 	for (size_t i = 0; i < ST_COUNT; i++) {
 		int rc = sqlite3_prepare_v3(s->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -305,13 +312,13 @@ static int open_all(struct sqlite_store *s, int dirfd, struct err *e)
 	if (r == 0)
 		r = apply(s, pragmas_before, ARRAY_LEN(pragmas_before), e);
 	if (r == 0)
-		r = check_identity(s, &fresh, e);
+		r = store_sqlite_identify(s, &fresh, e);
 	if (r == 0)
 		r = apply(s, pragmas_after, ARRAY_LEN(pragmas_after), e);
 	if (r == 0 && fresh)
 		r = create_schema(s, e);
 	if (r == 0)
-		r = prepare_all(s, e);
+		r = store_sqlite_prepare(s, e);
 	if (r == 0)
 		r = settle_log(s, e);
 	if (r == 0)

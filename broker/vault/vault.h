@@ -197,3 +197,13 @@ int vault_docs_change(struct vault *v, const struct vault_docs *d, struct err *e
 typedef int (*vault_visit_doc)(void *arg, const char *id, const void *bytes, size_t len);
 int vault_doc_each(struct vault *v, const char *kind, vault_visit_doc visit, void *arg,
                    struct err *e);
+
+/*
+ * Backups. vault_copy_begin: a copy of the store as it lies on the disk, sealed or not; -ENOKEY
+ * (with its sentence) where there is none. vault_stored_epoch: what the root record says, also while
+ * sealed: then nobody has checked it. vault_check: opens every version of every secret, and counts
+ * them; takes as long as that takes.
+ */
+int vault_copy_begin(struct vault *v, struct store_copy **ret, struct err *e);
+int vault_stored_epoch(struct vault *v, uint64_t *ret, struct err *e);
+int vault_check(struct vault *v, uint64_t *ret_versions, struct err *e);

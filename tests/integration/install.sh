@@ -5,6 +5,7 @@
 
 DESTDIR=$D/dest cmake --install "$COFFER_BUILD" --prefix /usr >"$D/install.log" 2>&1 || fail "cmake --install"
 for file in bin/coffer bin/coffer-hook bin/coffer-runc sbin/cofferd libexec/coffer/cofferfs libexec/coffer/coffer-enter \
+	libexec/coffer/coffer-verify \
 	lib/systemd/system/cofferd.service \
 	share/man/man1/coffer.1 share/man/man1/coffer-hook.1 share/man/man5/cofferd.json.5 share/man/man8/cofferd.8 \
 	share/man/man8/coffer-enter.8 share/man/man8/cofferfs.8 \
@@ -15,6 +16,8 @@ for file in bin/coffer bin/coffer-hook bin/coffer-runc sbin/cofferd libexec/coff
 done
 succeeds "$D/dest/usr/bin/coffer" version
 succeeds "$D/dest/usr/bin/coffer" help
-for verb in init unseal seal status put get ls info history rollback rm grant revoke grants attach detach ps explain audit; do
+for verb in init unseal seal status backup restore doctor put get ls info history rollback rm grant revoke grants attach detach ps explain audit; do
 	grep -q "^  $verb " "$D/out" || fail "help does not list $verb"
 done
+# It finds the program that it needs for that where it was installed.
+succeeds "$D/dest/usr/bin/coffer" backup verify "$here/../fuzz/corpus/backup_file/few"

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each check makes of made-up hosts, brokers and containers; and that what others wrote is shown escaped. */
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "coffer/cleanup.h"
+#include "coffer/io.h"
+#include "coffer/kern.h"
+#include "doctor.h"
+#include "fields.h"
+
+static char root[64];
+static struct client client = { .runtime_dir = "/run/coffer" };
+static struct doctor d;
+
+static void setup(void)
+{
+	strcpy(root, "/tmp/coffer-doctor-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	d = (struct doctor){ .client = &client,
+		             .root = root,
+		             .must_wait = "/etc/coffer/must-wait.json",
+		             .findings = json_array() };
+}
+
+static void teardown(void)
+{
+	char command[128];
+
+	doctor_clear(&d);
+	snprintf(command, sizeof(command), "rm -rf %s", root);
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* A file below the root, with the folders that it takes. */
+static void file(const char *path, const char *text)
+{
+	char full[512];
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		(void)mkdir(full, 0755);
+		*slash = '/';
+	}
+	ck_assert_int_eq(io_write_file_quick(AT_FDCWD, full, text, strlen(text), 0644), 0);
+}
+
+static json_t *parsed(const char *text)
+{
+	json_t *value = json_loads(text, 0, NULL);
+
+	ck_assert_msg(value != NULL, "%s", text);
+	return value;
+}
+
+/* How many findings of that severity the check makes now. */
+static size_t finds(const char *check, enum severity severity)
+{
+	json_array_clear(d.findings);
+	memset(d.count, 0, sizeof(d.count));
+	doctor_run(&d, check);
+	return d.count[severity];
+}
+
+static void container(const char *id, const char *config)
+{
+	d.container = realloc(d.container, (d.containers + 1) * sizeof(*d.container));
+	d.container[d.containers++] =
+		(struct doctor_container){ strdup(id), 1000 + (pid_t)d.containers, parsed(config) };
+}
+
+#define PIDNS "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"}]}"
+#define CAPS(name) "\"process\":{\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"" name "\"]}}"
+#define MOUNT(source, more)                                                                        \
+	"\"mounts\":[{\"destination\":\"/x\",\"source\":\"" source "\",\"type\":\"bind\"" more "}" \
+	"]"
+
+static const struct row {
+	const char *check, *config;
+	int severity; /* -1: nothing is found */
+} rows[] = {
+	{ "container.power", "{" PIDNS "," CAPS("CAP_KILL") "}", -1 },
+	{ "container.power", "{" PIDNS "," CAPS("CAP_SYS_ADMIN") "}", DOCTOR_WARNING },
+	{ "container.power", "{" PIDNS "," CAPS("CAP_SYS_MODULE") "}", DOCTOR_ERROR },
+	{ "container.power", "{" PIDNS "," CAPS("CAP_SYS_PTRACE") "}", -1 },
+	{ "container.power", "{\"linux\":{\"namespaces\":[]}," CAPS("CAP_SYS_PTRACE") "}",
+	  DOCTOR_WARNING },
+	{ "container.power",
+	  "{\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}," CAPS("CAP_SYS_MODULE") "}", -1 },
+	{ "container.power", "{}", -1 },
+	{ "container.power", "{\"process\":[],\"linux\":7}", -1 },
+	{ "container.namespaces", "{" PIDNS "}", -1 },
+	{ "container.namespaces", "{\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}",
+	  DOCTOR_WARNING },
+	{ "container.reach", "{" MOUNT("/", "") "}", DOCTOR_ERROR },
+	{ "container.reach", "{" MOUNT("/srv", "") "}", -1 },
+	{ "container.reach", "{" MOUNT("/var/run/docker.sock", ",\"options\":[\"ro\"]") "}",
+	  DOCTOR_ERROR },
+	{ "container.reach", "{" MOUNT("/run/user/1000/podman/podman.sock", "") "}", DOCTOR_ERROR },
+	{ "container.reach", "{" MOUNT("/run/docker.socket", "") "}", -1 },
+	{ "container.reach", "{" MOUNT("/run/coffer", "") "}", DOCTOR_ERROR },
+	{ "container.reach", "{" MOUNT("/var/run/coffer/", "") "}", DOCTOR_ERROR },
+	{ "container.reach", "{" MOUNT("/run", "") "}", DOCTOR_ERROR },
+	{ "container.reach", "{" MOUNT("/run/coffer-other", "") "}", -1 },
+	{ "container.reach", "{" MOUNT("/run/coffer/workload", "") "}", DOCTOR_WARNING },
+	{ "container.reach", "{" MOUNT("/run/coffer/workload", ",\"options\":[\"ro\"]") "}", -1 },
+	{ "container.reach", "{" MOUNT("/run/coffer/workload", ",\"options\":[\"ro\",\"rw\"]") "}",
+	  DOCTOR_WARNING },
+	{ "container.reach", "{" MOUNT("/var/lib/coffer", "") "}", DOCTOR_ERROR },
+	{ "container.reach",
+	  "{\"mounts\":[{\"destination\":\"/proc\",\"source\":\"proc\",\"type\":\"proc\"}]}", -1 },
+	{ "container.reach", "{\"mounts\":[7,null,{\"source\":7}]}", -1 },
+};
+
+START_TEST(what_a_bundle_says_is_judged)
+{
+	const struct row *row = &rows[_i];
+
+	d.status = parsed("{\"state_dir\":\"/var/lib/coffer\"}");
+	container("web", row->config);
+	for (int s = DOCTOR_NOTE; s <= DOCTOR_ERROR; s++)
+		ck_assert_msg(finds(row->check, (enum severity)s) == (s == row->severity),
+		              "%s of %s: severity %d: %s", row->check, row->config, s,
+		              json_dumps(d.findings, 0));
+}
+END_TEST
+
+START_TEST(a_container_that_the_broker_does_not_know_is_told_by_its_id)
+{
+	d.attachments = parsed("{\"attachments\":[{\"pid\":1001,\"container\":\"web\"}]}");
+	container("0123", "{}");
+	ck_assert_uint_eq(finds("container.registered", DOCTOR_WARNING), 0);
+	container("4567", "{}");
+	ck_assert_uint_eq(finds("container.registered", DOCTOR_WARNING), 1);
+	ck_assert_ptr_nonnull(
+		strstr(field_text(json_array_get(d.findings, 0), "what"), "container 4567 "));
+}
+END_TEST
+
+START_TEST(names_of_others_are_escaped)
+{
+	d.attachments = parsed("{\"attachments\":[{\"pid\":1,\"container\":\"x\\u001b[31m\\nok\","
+	                       "\"state\":\"failed\",\"reason\":\"no \\u0007 folder\"}]}");
+	ck_assert_uint_eq(finds("container.mounts", DOCTOR_ERROR), 1);
+	for (const char *c = field_text(json_array_get(d.findings, 0), "what"); *c; c++)
+		ck_assert(*c >= ' ' && *c <= '~');
+}
+END_TEST
+
+START_TEST(the_brokers_own_words_are_findings)
+{
+	static const struct {
+		const char *check, *status;
+		enum severity severity;
+	} says[] = {
+		{ "broker.store", "{\"state\":\"sealed\"}", DOCTOR_ERROR },
+		{ "broker.store", "{\"state\":\"uninitialised\"}", DOCTOR_ERROR },
+		{ "broker.version", "{\"version\":\"99.0\"}", DOCTOR_WARNING },
+		{ "broker.trouble", "{\"warnings\":[\"the audit log cannot be written\"]}",
+		  DOCTOR_ERROR },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(says); i++) {
+		ck_assert_uint_eq(finds(says[i].check, says[i].severity), 0);
+		d.status = parsed(says[i].status);
+		ck_assert_msg(finds(says[i].check, says[i].severity) == 1, "%s", says[i].status);
+		json_decref(d.status);
+		d.status = NULL;
+	}
+	ck_assert_uint_eq(finds("broker.reach", DOCTOR_ERROR), 1);
+}
+END_TEST
+
+START_TEST(conditions_that_people_choose_are_weak)
+{
+	d.grants = parsed("{\"grants\":[{\"id\":\"1\",\"conditions\":{\"unit\":\"a.service\"}},"
+	                  "{\"id\":\"2\",\"conditions\":{\"image\":\"sha256:0\"}},"
+	                  "{\"id\":\"3\",\"conditions\":{\"labels\":{\"io.kubernetes.pod."
+	                  "namespace\":\"a\"}}}]}");
+	ck_assert_uint_eq(finds("grant.conditions", DOCTOR_NOTE), 0);
+	json_decref(d.grants);
+	d.grants = parsed(
+		"{\"grants\":[{\"id\":\"1\",\"conditions\":{\"container\":\"web\"}},"
+		"{\"id\":\"2\",\"allow_tag\":true,\"conditions\":{\"image\":\"a:1\"}},"
+		"{\"id\":\"3\",\"conditions\":{\"unit\":\"a\"},\"allow_unverified\":true}]}");
+	ck_assert_uint_eq(finds("grant.conditions", DOCTOR_NOTE), 2);
+}
+END_TEST
+
+START_TEST(a_grant_that_nobody_matches_is_told)
+{
+	d.grants = parsed("{\"grants\":[{\"id\":\"1\",\"name\":\"db\",\"conditions\":{}}]}");
+	d.attachments = parsed("{\"attachments\":[]}");
+	ck_assert_uint_eq(finds("grant.unused", DOCTOR_NOTE), 1);
+}
+END_TEST
+
+START_TEST(swap_is_safe_where_it_is_encrypted_or_memory)
+{
+	file("/proc/swaps", "Filename Type Size Used Priority\n/dev/dm-1 partition 1 0 1\n"
+	                    "/dev/dm-2 partition 1 0 1\n/dev/zram0 partition 1 0 1\n"
+	                    "/swapfile file 1 0 1\n");
+	file("/sys/class/block/dm-1/dm/uuid", "CRYPT-PLAIN-swap\n");
+	file("/sys/class/block/dm-2/dm/uuid", "LVM-abc\n");
+	ck_assert_uint_eq(finds("host.swap", DOCTOR_NOTE), 2);
+}
+END_TEST
+
+START_TEST(an_engine_that_is_not_there_is_passed_over)
+{
+	static const char *const engines[] = { "engine.docker", "engine.podman",
+		                               "engine.containerd", "engine.crio" };
+
+	for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
+		finds(engines[i], DOCTOR_NOTE);
+		ck_assert_msg(json_array_size(d.findings) == 0, "%s", engines[i]);
+	}
+}
+END_TEST
+
+START_TEST(containerd_and_crio_want_the_wrapper_in_their_files)
+{
+	file("/etc/containerd/config.toml", "# BinaryName = \"/usr/bin/coffer-runc\"\n");
+	ck_assert_uint_eq(finds("engine.containerd", DOCTOR_WARNING), 1);
+	file("/usr/bin/dockerd", "");
+	ck_assert_uint_eq(finds("engine.containerd", DOCTOR_NOTE), 1);
+	file("/etc/containerd/config.toml", "  BinaryName = \"/usr/bin/coffer-runc\"\n");
+	ck_assert_uint_eq(finds("engine.containerd", DOCTOR_NOTE), 0);
+	file("/usr/bin/crio", "");
+	ck_assert_uint_eq(finds("engine.crio", DOCTOR_WARNING), 1);
+	file("/etc/crio/crio.conf.d/10-coffer.conf", "runtime_path = \"/usr/bin/coffer-runc\"\n");
+	ck_assert_uint_eq(finds("engine.crio", DOCTOR_WARNING), 0);
+}
+END_TEST
+
+START_TEST(podmans_hook_is_looked_for_where_it_looks)
+{
+	static const char hook[] = "{\"hook\":{\"path\":\"/usr/bin/coffer-hook\"},"
+				   "\"stages\":[\"createRuntime\"]}";
+	char path[128];
+
+	file("/usr/bin/podman", "");
+	file("/usr/bin/coffer-hook", "");
+	snprintf(path, sizeof(path), "%s/usr/bin/coffer-hook", root);
+	ck_assert_int_eq(chmod(path, 0755), 0);
+	file("/srv/hooks/coffer.json", hook);
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
+	file("/etc/containers/containers.conf", "[engine]\n#hooks_dir = [\"/srv/hooks\"]\n");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
+	file("/etc/containers/containers.conf",
+	     "[engine]\nhooks_dir = [\n  \"/a\", \"/srv/hooks\",\n]\n");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 0);
+	ck_assert_uint_eq(d.count[DOCTOR_ERROR], 0);
+	file("/usr/share/containers/oci/hooks.d/coffer.json", hook);
+	file("/etc/containers/containers.conf", "hooks_dir = []\n");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
+	file("/etc/containers/containers.conf", "");
+	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 0);
+}
+END_TEST
+
+/* As crun and runc say it, of a process that runs: this one. */
+START_TEST(what_runs_is_found_in_the_states_of_both_runtimes)
+{
+	char text[512];
+	uint64_t start = 0;
+
+	ck_assert_int_eq(kern_start_time(getpid(), &start), 0);
+	snprintf(text, sizeof(text),
+	         "{\"pid\":%d,\"process-start-time\":%llu,\"bundle\":\"%s/bundle\"}", getpid(),
+	         (unsigned long long)start, root);
+	file("/run/crun/one/status", text);
+	snprintf(text, sizeof(text),
+	         "{\"init_process_pid\":%d,\"init_process_start\":%llu,\"config\":{\"labels\":"
+	         "[\"a=b\",\"bundle=%s/bundle\"]}}",
+	         getpid(), (unsigned long long)start, root);
+	file("/run/runc/two/state.json", text);
+	snprintf(text, sizeof(text),
+	         "{\"init_process_pid\":%d,\"init_process_start\":%llu,\"config\":{}}", getpid(),
+	         (unsigned long long)start + 1);
+	file("/run/runc/gone/state.json", text);
+	file("/run/runc/odd/state.json", "{\"init_process_pid\":\"x\"}");
+	file("/bundle/config.json", "{\"linux\":{\"namespaces\":[]}}");
+	doctor_find_containers(&d);
+	ck_assert_uint_eq(d.containers, 2);
+	ck_assert_uint_eq(finds("container.namespaces", DOCTOR_WARNING), 2);
+}
+END_TEST
+
+START_TEST(files_that_are_none_are_not_waited_for)
+{
+	char path[128];
+	char *text = NULL;
+	size_t len = 0;
+
+	file("/etc/docker/x", "");
+	snprintf(path, sizeof(path), "%s/etc/docker/daemon.json", root);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_lt(doctor_read(path, &text, &len), 0);
+	ck_assert_uint_eq(finds("engine.docker", DOCTOR_ERROR), 1);
+	ck_assert_ptr_null(doctor_read_json("/dev/zero"));
+}
+END_TEST
+
+START_TEST(each_check_has_a_name_of_its_own)
+{
+	for (const struct doctor_check *a = doctor_checks; a->id; a++) {
+		ck_assert_ptr_nonnull(strchr(a->id, '.'));
+		for (const struct doctor_check *b = a + 1; b->id; b++)
+			ck_assert_str_ne(a->id, b->id);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("doctor");
+	TCase *tests = tcase_create("doctor");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_loop_test(tests, what_a_bundle_says_is_judged, 0, ARRAY_LEN(rows));
+	tcase_add_test(tests, a_container_that_the_broker_does_not_know_is_told_by_its_id);
+	tcase_add_test(tests, names_of_others_are_escaped);
+	tcase_add_test(tests, the_brokers_own_words_are_findings);
+	tcase_add_test(tests, conditions_that_people_choose_are_weak);
+	tcase_add_test(tests, a_grant_that_nobody_matches_is_told);
+	tcase_add_test(tests, swap_is_safe_where_it_is_encrypted_or_memory);
+	tcase_add_test(tests, an_engine_that_is_not_there_is_passed_over);
+	tcase_add_test(tests, containerd_and_crio_want_the_wrapper_in_their_files);
+	tcase_add_test(tests, podmans_hook_is_looked_for_where_it_looks);
+	tcase_add_test(tests, what_runs_is_found_in_the_states_of_both_runtimes);
+	tcase_add_test(tests, files_that_are_none_are_not_waited_for);
+	tcase_add_test(tests, each_check_has_a_name_of_its_own);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
