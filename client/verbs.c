@@ -260,12 +260,8 @@ const struct verb client_verbs[] = {
 };
 
 const struct topic client_topics[] = {
-	{ "The store", "init" },
-	{ "Secrets", "put" },
-	{ "Grants", "grant" },
-	{ "Containers", "attach" },
-	{ "Audit log", "audit" },
-	{ "The host", "doctor" },
-	{ "About", "version" },
-	{ 0 },
+	{ "The store", "init" },  { "Secrets", "put" },
+	{ "Grants", "grant" },    { "Containers", "attach" },
+	{ "Audit log", "audit" }, { "The host", "doctor" },
+	{ "About", "version" },   { 0 },
 };

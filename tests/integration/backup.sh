@@ -17,7 +17,7 @@ mkfifo "$D/began"
 	while [[ ! -e $D/enough ]]; do
 		n=$((n + 1))
 		# The two always change together: no state has two numbers in it.
-		echo $n >"$D/number"
+		printf %s $n >"$D/number"
 		coffer put a="@$D/number" b="@$D/number" >/dev/null 2>>"$D/puts.log" || { echo lost >>"$D/puts.log"; exit 1; }
 		[[ $n -ne 5 ]] || echo >"$D/began"
 	done
