@@ -18,7 +18,7 @@ static int describe_by_annotations(const struct attach_config *c, struct found *
 }
 
 /*
- * Podman and CRI-O put annotations of the image among the bundle's: nothing there is known to be of
+ * CRI-O puts annotations of the image among the bundle's: nothing there is known to be of
  * whoever started the container.
  */
 static int describe_by_image(const struct attach_config *c, struct found *f, struct err *e)
@@ -33,7 +33,7 @@ static int describe_by_image(const struct attach_config *c, struct found *f, str
 static const struct engine docker = { "docker", describe_by_annotations, NULL };
 static const struct engine containerd = { "containerd", describe_by_annotations, NULL };
 static const struct engine crio = { "crio", describe_by_image, NULL };
-static const struct engine podman = { "podman", describe_by_image, NULL };
+static const struct engine podman = { "podman", engine_podman_describe, engine_podman_id_of };
 static const struct engine runc = { "runc", describe_by_annotations, NULL };
 
 /*
@@ -58,7 +58,31 @@ static const struct {
 	{ "/var/lib/containers/storage/", false, NULL, &podman },
 };
 
-const struct engine *engine_of_bundle(const char *path, const struct oci_config *config)
+/* ROOT/DRIVER-containers/ID/userdata below a configured root of containers/storage: Podman's. */
+static bool is_in_storage(const struct attach_config *c, const char *path)
+{
+	static const char first[] = "-containers/", last[] = "/userdata";
+
+	for (size_t i = 0; i < ATTACH_ROOTS_MAX && c->engine_roots[i]; i++) {
+		SCOPED(free_ptr) char *root = realpath(c->engine_roots[i], NULL);
+		size_t len = root ? strlen(root) : 0;
+		const char *driver, *id;
+
+		if (len < 2 || strncmp(path, root, len) != 0 || path[len] != '/')
+			continue;
+		driver = path + len + 1;
+		id = strchr(driver, '/');
+		if (!id || ++id - driver < (ptrdiff_t)sizeof(first) ||
+		    strncmp(id - (sizeof(first) - 1), first, sizeof(first) - 1) != 0)
+			continue;
+		if (strchr(id, '/') && strcmp(strchr(id, '/'), last) == 0)
+			return true;
+	}
+	return false;
+}
+
+const struct engine *engine_of_bundle(const struct attach_config *c, const char *path,
+                                      const struct oci_config *config)
 {
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		const char *where = places[i].where;
@@ -69,7 +93,7 @@ const struct engine *engine_of_bundle(const char *path, const struct oci_config 
 		if (!places[i].annotation || oci_annotation(config, places[i].annotation))
 			return places[i].engine;
 	}
-	return &runc;
+	return is_in_storage(c, path) ? &podman : &runc;
 }
 
 int engine_annotations(struct found *f)
@@ -164,7 +188,7 @@ int engine_read_bundle(const struct attach_config *c, const char *bundle, struct
 	if (!folder.by_root)
 		f->facts.flags |= FACTS_UNVERIFIED;
 	memcpy(f->bundle, folder.path, sizeof(f->bundle));
-	engine = engine_of_bundle(f->bundle, &f->config);
+	engine = engine_of_bundle(c, f->bundle, &f->config);
 	snprintf(f->runtime, sizeof(f->runtime), "%s", engine->runtime);
 	f->facts.uid = f->config.uid;
 	f->facts.gid = f->config.gid;

@@ -27,8 +27,9 @@ struct engine {
 	             struct err *e);
 };
 
-/* Which engine a bundle is of, by where it lies. */
-const struct engine *engine_of_bundle(const char *path, const struct oci_config *config);
+/* Which engine a bundle is of, by where its real path lies. */
+const struct engine *engine_of_bundle(const struct attach_config *c, const char *path,
+                                      const struct oci_config *config);
 
 /* The bundle's annotations become attributes, as those of whoever started the container. */
 int engine_annotations(struct found *f);
@@ -43,6 +44,11 @@ int engine_read_bundle(const struct attach_config *c, const char *bundle, struct
 /* The full id of a running container of any engine: as id_of. */
 int engine_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
                  struct err *e);
+
+/* Podman's, as in struct engine. */
+int engine_podman_describe(const struct attach_config *c, struct found *f, struct err *e);
+int engine_podman_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
+                        struct err *e);
 
 /*
  * runc's own state. 1: `ret` is the container; 0: none; or -errno with a sentence. `likely`: an id

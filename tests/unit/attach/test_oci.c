@@ -152,6 +152,14 @@ static const struct {
 	{ "/run/containers/storage/overlay-containers/0123/userdata", "podman", false },
 	{ "/run/containers/storage/overlay-containers/0123/userdata", "crio", true },
 	{ "/srv/run/docker/x", "runc", false },
+	{ "/usr/lib/overlay-containers/0123/userdata", "podman", false },
+	{ "/usr/lib/vfs-containers/0123/userdata", "podman", false },
+	{ "/usr/lib/overlay-containers/0123/userdata/x", "runc", false },
+	{ "/usr/lib/overlay-containers/0123/rootfs", "runc", false },
+	{ "/usr/lib/-containers/0123/userdata", "runc", false },
+	{ "/usr/lib/x/overlay-containers/0123/userdata", "runc", false },
+	{ "/usr/lib/overlay/0123/userdata", "runc", false },
+	{ "/usr/library/overlay-containers/0123/userdata", "runc", false },
 	{ "/srv/web", "runc", true },
 };
 
@@ -160,7 +168,8 @@ START_TEST(runtime_is_told_by_where_the_bundle_lies)
 	static char key[] = "io.kubernetes.cri-o.ContainerID", value[] = "x";
 	struct oci_annotation annotation = { key, value };
 	struct oci_config c = { .annotation = &annotation, .annotations = bundles[_i].crio };
-	const struct engine *engine = engine_of_bundle(bundles[_i].path, &c);
+	struct attach_config config = { .engine_roots = { "/nowhere", "/lib" } }; /* a link */
+	const struct engine *engine = engine_of_bundle(&config, bundles[_i].path, &c);
 
 	ck_assert_msg(strcmp(engine->runtime, bundles[_i].runtime) == 0, "%s: %s", bundles[_i].path,
 	              engine->runtime);
