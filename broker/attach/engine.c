@@ -58,30 +58,44 @@ static const struct {
 	{ "/var/lib/containers/storage/", false, NULL, &podman },
 };
 
-/* ROOT/DRIVER-containers/ID/userdata below a configured root of containers/storage: Podman's. */
-static bool is_in_storage(const struct attach_config *c, const char *path)
+/* DRIVER-containers/ID/userdata: where Podman puts bundles, below a root of containers/storage. */
+static bool is_in_storage(const char *below)
 {
-	static const char first[] = "-containers/", last[] = "/userdata";
+	static const char before[] = "-containers/", last[] = "/userdata";
+	const size_t len = sizeof(before) - 1;
+	const char *id = strchr(below, '/'), *slash;
 
+	if (!id || ++id - below <= (ptrdiff_t)len || strncmp(id - len, before, len) != 0)
+		return false;
+	slash = strchr(id, '/');
+	return slash && slash > id && strcmp(slash, last) == 0;
+}
+
+static bool is_in_root(const struct attach_config *c, const char *path)
+{
 	for (size_t i = 0; i < ATTACH_ROOTS_MAX && c->engine_roots[i]; i++) {
 		SCOPED(free_ptr) char *root = realpath(c->engine_roots[i], NULL);
 		size_t len = root ? strlen(root) : 0;
-		const char *driver, *id;
 
-		if (len < 2 || strncmp(path, root, len) != 0 || path[len] != '/')
-			continue;
-		driver = path + len + 1;
-		id = strchr(driver, '/');
-		if (!id || ++id - driver < (ptrdiff_t)sizeof(first) ||
-		    strncmp(id - (sizeof(first) - 1), first, sizeof(first) - 1) != 0)
-			continue;
-		if (strchr(id, '/') && strcmp(strchr(id, '/'), last) == 0)
+		if (len > 1 && strncmp(path, root, len) == 0 && path[len] == '/' &&
+		    is_in_storage(path + len + 1))
 			return true;
 	}
 	return false;
 }
 
-const struct engine *engine_of_bundle(const struct attach_config *c, const char *path,
+/* Three folders up from its end. */
+static bool is_in_any_root(const char *path)
+{
+	const char *at = path + strlen(path);
+	int folders = 0;
+
+	while (at > path && folders < 3)
+		folders += *--at == '/';
+	return folders == 3 && is_in_storage(at + 1);
+}
+
+const struct engine *engine_of_bundle(const struct attach_config *c, const char *path, bool users,
                                       const struct oci_config *config)
 {
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
@@ -93,7 +107,7 @@ const struct engine *engine_of_bundle(const struct attach_config *c, const char 
 		if (!places[i].annotation || oci_annotation(config, places[i].annotation))
 			return places[i].engine;
 	}
-	return is_in_storage(c, path) ? &podman : &runc;
+	return is_in_root(c, path) || (users && is_in_any_root(path)) ? &podman : &runc;
 }
 
 int engine_annotations(struct found *f)
@@ -188,7 +202,7 @@ int engine_read_bundle(const struct attach_config *c, const char *bundle, struct
 	if (!folder.by_root)
 		f->facts.flags |= FACTS_UNVERIFIED;
 	memcpy(f->bundle, folder.path, sizeof(f->bundle));
-	engine = engine_of_bundle(c, f->bundle, &f->config);
+	engine = engine_of_bundle(c, f->bundle, f->facts.flags & FACTS_UNVERIFIED, &f->config);
 	snprintf(f->runtime, sizeof(f->runtime), "%s", engine->runtime);
 	f->facts.uid = f->config.uid;
 	f->facts.gid = f->config.gid;

@@ -27,8 +27,11 @@ struct engine {
 	             struct err *e);
 };
 
-/* Which engine a bundle is of, by where its real path lies. */
-const struct engine *engine_of_bundle(const struct attach_config *c, const char *path,
+/*
+ * Which engine a bundle is of, by where its real path lies. `users`: it is in a user's hands, whose rootless
+ * engine puts it anywhere, and it looks like Podman's wherever it has Podman's last folders.
+ */
+const struct engine *engine_of_bundle(const struct attach_config *c, const char *path, bool users,
                                       const struct oci_config *config);
 
 /* The bundle's annotations become attributes, as those of whoever started the container. */
@@ -51,7 +54,7 @@ int engine_podman_id_of(const struct attach_config *c, const char *name, char re
                         struct err *e);
 
 /*
- * runc's own state. 1: `ret` is the container; 0: none; or -errno with a sentence. `likely`: an id
+ * runc's and crun's own state. 1: `ret` is the container; 0: none; or -errno with a sentence. `likely`: an id
  * to look at first, so that a host's thousand containers are not read a thousand times; may be "".
  */
 int engine_runc_by_init(const struct attach_config *c, pid_t pid, const char *likely,
@@ -60,6 +63,12 @@ int engine_runc_by_cgroup(const struct attach_config *c, const struct found *f,
                           struct oci_state *ret, struct err *e);
 int engine_runc_by_id(const struct attach_config *c, const char *id, struct oci_state *ret,
                       struct err *e);
+
+/*
+ * The state that the rootless engine of a user keeps of the first process `f` of a container of that user.
+ * As above. What it says is unverified, wherever the bundle lies that it names.
+ */
+int engine_runc_of_user(const struct found *f, struct oci_state *ret, struct err *e);
 
 /*
  * The unit that the process of `f` belongs to, by its cgroup: sets f->unit. `whole` : f becomes the
