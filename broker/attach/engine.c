@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "attach/sys.h"
 #include "attach/trusted.h"
@@ -181,6 +182,40 @@ static int take_root(struct found *f, struct err *e)
 	return 0;
 }
 
+/*
+ * Podman hands the bundle's folder, and nothing above it, to the root of a container with mapped users, which
+ * does not see it from inside.
+ */
+static bool is_mapped_roots(const char *path, int folder, const struct found *f)
+{
+	struct trusted_folder above = { .fd = -1 };
+	char *slash, parent[ATTACH_TEXT_MAX];
+	bool by_root, mapped = false;
+	struct stat st;
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent || fstat(folder, &st) < 0)
+		return false;
+	*slash = '\0';
+	by_root = trusted_open(parent, &above, NULL) == 0 && above.by_root;
+	fd_close(above.fd);
+	for (uint32_t i = 0; i < f->facts.uid_maps; i++)
+		if (f->facts.uid_map[i].inside == 0)
+			mapped = st.st_uid == f->facts.uid_map[i].outside;
+	return by_root && mapped && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static void judge_bundle(const struct attach_config *c, const struct trusted_folder *folder,
+                         bool file_by_root, struct found *f)
+{
+	f->bundle_is_its_own = !folder->by_root &&
+	                       engine_of_bundle(c, f->bundle, false, &f->config) == &podman &&
+	                       is_mapped_roots(f->bundle, folder->fd, f);
+	if (!file_by_root || (!folder->by_root && !f->bundle_is_its_own))
+		f->facts.flags |= FACTS_UNVERIFIED;
+}
+
 int engine_read_bundle(const struct attach_config *c, const char *bundle, struct found *f,
                        struct err *e)
 {
@@ -188,20 +223,20 @@ int engine_read_bundle(const struct attach_config *c, const char *bundle, struct
 	SCOPED_FD int fd = -1;
 	SCOPED(free_ptr) char *text = NULL;
 	const struct engine *engine;
+	bool file_by_root = true;
 	size_t len;
 	int r = trusted_open(bundle, &folder, e);
 
 	if (r < 0)
 		return err_prefix(e, r, "the container's bundle");
 	fd = folder.fd;
-	r = trusted_read(fd, "config.json", &text, &len, &folder.by_root, e);
+	r = trusted_read(fd, "config.json", &text, &len, &file_by_root, e);
 	if (r == 0)
 		r = oci_config_parse(text, len, &f->config, e);
 	if (r < 0)
 		return err_prefix(e, r, "config.json in %.200s", folder.path);
-	if (!folder.by_root)
-		f->facts.flags |= FACTS_UNVERIFIED;
 	memcpy(f->bundle, folder.path, sizeof(f->bundle));
+	judge_bundle(c, &folder, file_by_root, f);
 	engine = engine_of_bundle(c, f->bundle, f->facts.flags & FACTS_UNVERIFIED, &f->config);
 	snprintf(f->runtime, sizeof(f->runtime), "%s", engine->runtime);
 	f->facts.uid = f->config.uid;

@@ -2,7 +2,8 @@
 /*
  * Podman. Its bundle lies at ROOT/DRIVER-containers/ID/userdata, where ROOT is the graph root of
  * containers/storage, and what is asked here is all below that: podman.h has the files. Labels are in libpod's
- * database alone. While a container is created all of it has been written already, and nobody has to be asked.
+ * database alone, and annotations there too, beside the bundle. While a container is created all of it has been
+ * written already, and nobody has to be asked.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -279,8 +280,31 @@ static int read_config(struct storage *s, const char *id, json_t **ret, struct e
 	return r < 0 ? err_prefix(e, r, "its labels, in Podman's database") : 0;
 }
 
-static int take_labels(struct storage *s, struct found *f, const char *image,
-                       const struct image_says *says)
+/*
+ * Labels and annotations, as libpod has put them together from those of the image and of the starter. Its
+ * configuration may be NULL: then the bundle has the annotations.
+ */
+static int take_attributes(struct found *f, const json_t *config, const struct image_says *says)
+{
+	SCOPED(json_ptr) json_t *of_bundle = json_object();
+	json_t *annotations = podman_annotations(config);
+	int r = podman_attributes(f, podman_labels(config), says->labels);
+
+	for (size_t i = 0; i < f->config.annotations; i++)
+		json_object_set_new(of_bundle, f->config.annotation[i].key,
+		                    json_string(f->config.annotation[i].value));
+	if (r == 0 && !of_bundle)
+		r = -ENOMEM;
+	if (r == 0 && annotations)
+		r = podman_attributes(f, annotations, says->annotations);
+	else if (r == 0)
+		r = podman_attributes(f, of_bundle,
+		                      f->bundle_is_its_own ? NULL : says->annotations);
+	return r;
+}
+
+/* libpod's configuration of the container, or NULL. */
+static json_t *take_config(struct storage *s, struct found *f, const char *image)
 {
 	SCOPED(json_ptr) json_t *config = NULL;
 	const char *theirs = "";
@@ -288,56 +312,43 @@ static int take_labels(struct storage *s, struct found *f, const char *image,
 
 	if (read_config(s, f->id, &config, &e) < 0) {
 		trouble(f, &e);
-		return 0;
+		return NULL;
 	}
 	json_get_string(config, "rootfsImageID", false, &theirs, NULL);
 	if (strcmp(theirs, image) != 0) {
 		err_set(&e, 0, "Podman's database and %s name different images for it",
 		        container_lists[0]);
 		trouble(f, &e);
-		return podman_attributes(f, podman_labels(config), NULL);
+		return NULL;
 	}
-	return podman_attributes(f, podman_labels(config), says->labels);
-}
-
-/* The bundle's annotations, into which Podman has put those of the image. */
-static int take_annotations(struct found *f, const struct image_says *says)
-{
-	SCOPED(json_ptr) json_t *own = json_object();
-
-	for (size_t i = 0; i < f->config.annotations; i++)
-		json_object_set_new(own, f->config.annotation[i].key,
-		                    json_string(f->config.annotation[i].value));
-	return own ? podman_attributes(f, own, says->annotations) : -ENOMEM;
+	return TAKE_PTR(config);
 }
 
 int engine_podman_describe(const struct attach_config *c, struct found *f, struct err *e)
 {
 	SCOPED(image_says_clear) struct image_says says = { NULL, NULL };
+	SCOPED(json_ptr) json_t *config = NULL;
 	char image[PODMAN_IMAGE_ID_LEN + 1] = "";
 	struct err why = { "" };
 	struct storage s;
-	int r = 0;
 
 	if (!take_storage(f->bundle, f->id, &s)) {
 		err_set(&why, 0,
 		        "its bundle does not lie where Podman's do, so nothing is known "
 		        "of its name, image and labels");
 		trouble(f, &why);
-		return take_annotations(f, &says);
+		return take_attributes(f, NULL, &says);
 	}
 	if (take_container(&s, f, image)) {
 		if (image[0])
 			take_image(c, &s, image, f, &says);
 		else
 			says = (struct image_says){ json_array(), json_array() };
-		r = take_labels(&s, f, image, &says);
+		config = take_config(&s, f, image);
 	}
-	if (r == 0)
-		r = take_annotations(f, &says);
 	if (!s.by_root)
 		f->facts.flags |= FACTS_UNVERIFIED;
-	return r;
+	return take_attributes(f, config, &says);
 }
 
 /* ---- by name ---- */

@@ -37,6 +37,7 @@ struct found {
 	char id[OCI_ID_MAX + 1], name[OCI_ID_MAX + 1];
 	char unit[UNIT_NAME_MAX + 1];
 	char bundle[ATTACH_TEXT_MAX];
+	bool bundle_is_its_own; /* its mapped root could put other files of root in the bundle's place */
 	char root[ATTACH_TEXT_MAX];
 	char image[FOUND_IMAGE_MAX + 1];
 	char digest[FOUND_DIGESTS_MAX + 1];

@@ -148,6 +148,11 @@ json_t *podman_labels(const json_t *config)
 	return json_object_get(config, "labels");
 }
 
+json_t *podman_annotations(const json_t *config)
+{
+	return json_object_get(json_object_get(config, "spec"), "annotations");
+}
+
 json_t *podman_image_labels(const json_t *image_config)
 {
 	return json_object_get(json_object_get(image_config, "config"), "Labels");

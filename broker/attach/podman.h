@@ -10,8 +10,8 @@
  *   ROOT/DRIVER-images/ID/=BASE64(KEY)       big data: the image's configuration under "sha256:ID", its
  *                                            manifests under keys that begin with "manifest" (that one alone
  *                                            is not encoded)
- *   libpod's configuration of a container    an object with rootfsImageID, labels (those of the image, and over
- *                                            them those of whoever started it)
+ *   libpod's configuration of a container    an object with rootfsImageID, labels and spec.annotations (those of
+ *                                            the image, and over them those of whoever started it)
  *
  * The formats are those of containers/storage (containers.go, images.go) and of Podman (container_config.go);
  * recorded ones are in tests/unit/attach/recorded.
@@ -52,8 +52,9 @@ bool podman_is_manifest(const char *key);
 /* The file that has the big data of a key. 0, or -EINVAL for a key that is too long. */
 int podman_big_data_name(const char *key, char ret[PODMAN_BIG_DATA_NAME_MAX]);
 
-/* labels of a libpod configuration; of an image's. NULL if there are none. */
+/* Labels and annotations of a libpod configuration; labels of an image's. NULL if there are none. */
 json_t *podman_labels(const json_t *config);
+json_t *podman_annotations(const json_t *config);
 json_t *podman_image_labels(const json_t *image_config);
 
 /*

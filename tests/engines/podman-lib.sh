@@ -38,7 +38,7 @@ chmod 755 "$PODMAN/runc"
 # Containers, and the monitors that Podman leaves with them. The cgroup that it puts them in is all Podmans'.
 end_podman() {
 	local monitors=()
-	mapfile -t monitors < <(cat "$PODMAN"/run/*-containers/*/userdata/conmon.pid 2>/dev/null | grep -v '^$')
+	mapfile -t monitors < <(awk 1 "$PODMAN"/run/*-containers/*/userdata/conmon.pid 2>/dev/null)
 	podman pod rm --all --force --time 0
 	podman rm --all --force --time 0
 	"$here/await" end "${monitors[@]}"

@@ -121,11 +121,10 @@ START_TEST(annotations_of_the_image_are_told_from_the_starters)
 	SCOPED(json_ptr) json_t *config = recorded_config();
 	SCOPED(json_ptr) json_t *manifest = recorded_json("podman-4.3/manifest.json");
 	SCOPED(json_ptr) json_t *image = json_pack("[O]", json_object_get(manifest, "annotations"));
-	json_t *own = json_object_get(json_object_get(config, "spec"), "annotations");
 	struct found f = FOUND_EMPTY;
 	char got[256];
 
-	ck_assert_int_eq(podman_attributes(&f, own, image), 0);
+	ck_assert_int_eq(podman_attributes(&f, podman_annotations(config), image), 0);
 	ck_assert_str_eq(attribute(&f, "mine", got, sizeof(got)), "c 1");
 	ck_assert_str_eq(attribute(&f, "team", got, sizeof(got)), "c blue");
 	ck_assert_str_eq(attribute(&f, "zone", got, sizeof(got)), "i a");
