@@ -37,11 +37,15 @@ printf '#!/bin/sh\nexec %s --root %s "$@"\n' "$(command -v runc)" "$D/runc" >"$P
 chmod 755 "$PODMAN/runc"
 # Containers, and the monitors that Podman leaves with them. The cgroup that it puts them in is all Podmans'.
 end_podman() {
-	local monitors=()
+	local monitors=() pods=() pod
 	mapfile -t monitors < <(awk 1 "$PODMAN"/run/*-containers/*/userdata/conmon.pid 2>/dev/null)
+	mapfile -t pods < <(podman pod ps --quiet --no-trunc)
 	podman pod rm --all --force --time 0
 	podman rm --all --force --time 0
 	"$here/await" end "${monitors[@]}"
+	for pod in "${pods[@]}"; do
+		rmdir "$CGROUP2/libpod_parent/$pod" /sys/fs/cgroup/*/"libpod_parent/$pod"
+	done
 	rmdir "$CGROUP2"/libpod_parent /sys/fs/cgroup/*/libpod_parent{/conmon,}
 }
 on_exit+=('end_podman >>"$D/end.log" 2>&1')
