@@ -28,7 +28,7 @@ page_blocks() {
 			last = ""
 			next
 		}
-		inside && file { gsub("/run/coffer", run); print >file }
+		inside && file { gsub(" /run/coffer", " " run); print >file }
 		!inside && NF { last = "" }
 	' "$1"
 }

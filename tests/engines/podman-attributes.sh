@@ -10,7 +10,8 @@ install_hook
 podman_broker
 image localhost/base:1 'LABEL app=image' 'LABEL both=same'
 printf 'FROM localhost/base:1\nLABEL tier=image\n' >"$D/Containerfile"
-succeeds podman build --quiet --annotation team=image --annotation zone=image --tag localhost/shop:1 --file "$D/Containerfile" "$D"
+succeeds podman build --quiet --annotation team=image --annotation zone=image --tag localhost/shop:1 \
+	--file "$D/Containerfile" "$D"
 put db value
 put other not-for-it
 

@@ -75,6 +75,7 @@ image() { # NAME [CHANGE...]: imported, with changes as of a Containerfile
 	for change in "$@"; do
 		changes+=(--change "$change")
 	done
-	tar -C "$PODMAN/rootfs" -c . | podman import --quiet "${changes[@]}" - "$name" >"$PODMAN/import" 2>>"$D/podman.log" ||
+	tar -C "$PODMAN/rootfs" -c . |
+		podman import --quiet "${changes[@]}" - "$name" >"$PODMAN/import" 2>>"$D/podman.log" ||
 		fail "podman import: $(cat "$D/podman.log")"
 }

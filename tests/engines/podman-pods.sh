@@ -54,7 +54,8 @@ jq -se 'any(.[]; .container == "front" and .name == "db" and .result == "EACCES"
 mkdir "$D/no-hooks"
 succeeds podman --hooks-dir "$D/no-hooks" run --detach --pod shop --name late --volume "$RUN/workload:/coffer:ro" \
 	localhost/shop:1 sleep infinity
-run podman exec late sh -c 'printf "%s\0" "{\"method\":\"io.coffer.workload.Get\",\"parameters\":{\"path\":\"infra\"}}" |
+ask='{"method":"io.coffer.workload.Get","parameters":{"path":"infra"}}'
+run podman exec --env ask="$ask" late sh -c 'printf "%s\0" "$ask" |
 	socat -t 10 - UNIX-CONNECT:/coffer/sock | tr "\0" "\n"'
 ! grep -q "$(printf of-the-first | base64)" "$D/out" || fail "late got what is the pod's first container's"
 audit_has workload.refused '.reason | test("its cgroup is not the container")'

@@ -5,6 +5,7 @@
 # user's hands: only grants with --allow-unverified match, and another user's claims are its own.
 . "$(dirname "$0")/../integration/lib.sh"
 . "$(dirname "$0")/podman-lib.sh"
+. "$(dirname "$0")/page-lib.sh"
 
 # A user of this test, with a folder as logind makes it and a cgroup, which logind would make too.
 new_user() { # NAME: sets home_NAME, uid_NAME
@@ -85,10 +86,26 @@ get() { # USER NAME PATH
 }
 
 succeeds as "$first" podman import --quiet --change 'LABEL tier=image' "$D/shop.tar" localhost/shop:1
+# As the page has it, where root has granted as it says.
+printf 'correct horse' | coffer put db-password >/dev/null
+page_blocks "$here/../../docs/podman.md" sh
+granted=$(sh -c "PATH=$COFFER_BUILD/client:\$PATH; $(grep -h allow-unverified "$D"/page/sh.[0-9][0-9])")
+(
+	# shellcheck disable=SC2317
+	podman() {
+		as "$first" podman "$@"
+	}
+	page_run "$here/../../docs/podman.md" user
+	says_last=$(cat "$D/page/out")
+	[[ $says_last == *'correct horse' ]] || fail "the page's last command printed: $says_last"
+)
+succeeds as "$first" podman rm --force --time 0 shop
+await_audit end '.container == "shop"'
+coffer revoke "$granted" >/dev/null
+: >"$D/said"
 start "$first" shop --label app=web
 grep -q "rootless engine's hook cannot register" "$D/said" || fail "the hook said: $(cat "$D/said")"
 [[ $(grep -c 'ended with 0' "$D/said") -eq 1 ]] || fail "the hook: $(cat "$D/said")"
-audit_lacks register
 
 # Nothing matches without leave, and the broker says what is missing.
 strict=$(coffer grant db --container shop)

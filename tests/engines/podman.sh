@@ -18,6 +18,26 @@ says_json 'any(.matches[]; .matches and (.reason | test("its image digest is sha
 says_json 'any(.matches[]; .matches and (.reason | test("its image is localhost/shop:1 \\(weak\\)")))'
 says_json 'any(.matches[]; (.matches | not) and (.reason | test("its name is front, and the grant wants shop")))'
 
+# The Quadlet, as far as a Podman without Quadlet can: what its keys mean, given to podman run.
+quadlet=$here/../../docs/examples/shop.container
+options=()
+while IFS='=' read -r key value; do
+	case $key in
+	ContainerName) options+=(--name "$value") ;;
+	Label) options+=(--label "$value") ;;
+	User) options+=(--user "$value") ;;
+	ReadOnly) [[ $value != true ]] || options+=(--read-only) ;;
+	Image) from=$value ;;
+	Exec) read -r -a command <<<"$value" ;;
+	*) fail "$quadlet has a key $key, which this test does not know" ;;
+	esac
+done < <(sed -n '/^\[Container\]/,/^\[Service\]/{/^[^#[]/p}' "$quadlet")
+succeeds podman run --detach "${options[@]}" "$from" "${command[@]}"
+succeeds podman exec shop cat /run/secrets/db-password
+says 'battery staple'
+succeeds podman exec shop stat -c '%u %a' /run/secrets/db-password
+says '1000 400'
+
 # "When a secret is not there": a label of the image.
 of_image=$(coffer grant db-password --label tier=back)
 succeeds podman run --detach --name plain localhost/shop:1 sleep infinity
@@ -26,7 +46,8 @@ says_json "any(.matches[]; .grant == \"$of_image\" and (.matches | not) and (.re
 
 # No hook: it is found by its name, explained as not registered, and attach gives it its secrets.
 mkdir "$D/no-hooks"
-succeeds podman --hooks-dir "$D/no-hooks" run --detach --name forgotten --label tier=front localhost/shop:1 sleep infinity
+succeeds podman --hooks-dir "$D/no-hooks" run --detach --name forgotten --label tier=front localhost/shop:1 \
+	sleep infinity
 run podman exec forgotten cat /run/secrets/db-password
 [[ $status -ne 0 ]] || fail "without a hook it has its secret"
 coffer ps >"$D/ps"
