@@ -353,45 +353,42 @@ int engine_podman_describe(const struct attach_config *c, struct found *f, struc
 
 /* ---- by name ---- */
 
-/* The folder of containers of a root, for one of the drivers that Podman has. */
-static int open_containers(const char *root, struct err *e)
+/* In one list of a folder of containers. */
+static bool find_in(int folder, const char *list_name, const char *name, char ret[OCI_ID_MAX + 1])
+{
+	SCOPED(json_ptr) json_t *list = NULL;
+	bool by_root = true;
+	const char *id;
+
+	if (read_json(folder, list_name, &list, &by_root, NULL) < 0 || !by_root)
+		return false;
+	id = podman_id_of(list, name);
+	if (id)
+		memcpy(ret, id, strlen(id) + 1);
+	return id != NULL;
+}
+
+/* What is not there, or not root's alone, vouches for no name. */
+static bool find_in_root(const char *root, const char *name, char ret[OCI_ID_MAX + 1])
 {
 	static const char *const drivers[] = { "overlay", "vfs", "btrfs", "zfs" };
-	int folder = -ENOENT;
+	bool found = false;
 
-	for (size_t i = 0; i < ARRAY_LEN(drivers) && folder == -ENOENT; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(drivers) && !found; i++) {
 		bool by_root = true;
+		SCOPED_FD int folder = open_below(root, drivers[i], containers_end, &by_root, NULL);
 
-		folder = open_below(root, drivers[i], containers_end, &by_root, e);
-		if (folder >= 0 && !by_root) {
-			fd_close(folder);
-			return err_set(e, -EPERM, "%.200s is not root's alone", root);
-		}
+		for (size_t j = 0; j < ARRAY_LEN(container_lists) && folder >= 0 && by_root; j++)
+			found = found || find_in(folder, container_lists[j], name, ret);
 	}
-	return folder;
+	return found;
 }
 
 int engine_podman_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
                         struct err *e)
 {
-	for (size_t i = 0; i < ATTACH_ROOTS_MAX && c->engine_roots[i]; i++) {
-		SCOPED_FD int folder = open_containers(c->engine_roots[i], NULL);
-
-		/* what is not there, or not root's alone, vouches for no name */
-		for (size_t j = 0; folder >= 0 && j < ARRAY_LEN(container_lists); j++) {
-			SCOPED(json_ptr) json_t *list = NULL;
-			bool by_root = true;
-			const char *id;
-
-			if (read_json(folder, container_lists[j], &list, &by_root, NULL) < 0 ||
-			    !by_root)
-				continue;
-			id = podman_id_of(list, name);
-			if (!id)
-				continue;
-			memcpy(ret, id, strlen(id) + 1);
+	for (size_t i = 0; i < ATTACH_ROOTS_MAX && c->engine_roots[i]; i++)
+		if (find_in_root(c->engine_roots[i], name, ret))
 			return 1;
-		}
-	}
 	return 0;
 }

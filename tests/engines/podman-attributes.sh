@@ -49,6 +49,19 @@ start mapped --label for=users --uidmap 0:200000:65536 --gidmap 0:200000:65536
 shows mapped value
 [[ $(mode_of mapped) == '0 0 444' ]] || fail "mapped: $(mode_of mapped)"
 [[ $(stat -c %u "/proc/$(podman inspect --format '{{.State.Pid}}' mapped)") == 200000 ]] || fail "mapped has no map"
+# Its bundle's folder is its mapped root's: what root wrote there counts, what that uid puts in its place does not.
+mkdir "$D/no-hooks"
+succeeds podman --hooks-dir "$D/no-hooks" run --detach --name aside --label for=users --uidmap 0:200000:65536 \
+	--gidmap 0:200000:65536 localhost/shop:1 sleep infinity
+succeeds coffer explain aside --json
+says_json 'any(.matches[]; .matches) and (any(.notes[]; test("allow-unverified")) | not)'
+bundle=$(podman inspect --format '{{.OCIConfigPath}}' aside)
+[[ $(stat -c %u "${bundle%/*}") == 200000 ]] || fail "the bundle's folder is not the mapped root's"
+cp "$bundle" "$D/config.aside"
+setpriv --reuid 200000 --regid 200000 --clear-groups sh -c "cat >'$bundle.new' && mv -f '$bundle.new' '$bundle'" \
+	<"$D/config.aside"
+succeeds coffer explain aside --json
+says_json 'all(.matches[]; .matches | not) and any(.notes[]; test("allow-unverified"))'
 succeeds podman run --rm --label for=users localhost/shop:1 cat /run/secrets/db
 says value
 
@@ -61,7 +74,7 @@ says podmans
 shows beside podmans
 succeeds coffer explain beside --json
 says_json 'any(.notes[]; test("db"))'
-podman rm --force --time 0 user mapped beside >/dev/null
+podman rm --force --time 0 user mapped aside beside >/dev/null
 
 # Labels and annotations: the starter's match, the image's do not, nor what both say alike.
 by_label=$(coffer grant other --label app=image)
@@ -83,7 +96,7 @@ says_json 'any(.facts[]; .name == "label tier" and .source == "the image")'
 
 # By the beginning of its id, where that is the only one.
 id=$(podman inspect --format '{{.Id}}' unlabelled)
-succeeds podman --hooks-dir "$D/podman" run --detach --name unhooked --label own=yes localhost/shop:1 sleep infinity
+succeeds podman --hooks-dir "$D/no-hooks" run --detach --name unhooked --label own=yes localhost/shop:1 sleep infinity
 short=$(podman inspect --format '{{.Id}}' unhooked)
 succeeds coffer explain "${short:0:12}" --json
 says_json 'any(.facts[]; .name == "container" and .value == "unhooked")'
