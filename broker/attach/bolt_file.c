@@ -69,7 +69,7 @@ int bolt_file_read(int folder, const char *name, struct bolt_file *ret, bool *by
 {
 	struct err why = { "" };
 	bool theirs = *by_root;
-	size_t size;
+	size_t size = 0;
 	SCOPED_FD int fd = trusted_open_file(folder, name, &size, &theirs, e);
 	int r = 0;
 

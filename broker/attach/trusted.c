@@ -99,7 +99,7 @@ int trusted_read(int folder, const char *name, char **ret, size_t *ret_len, bool
                  struct err *e)
 {
 	bool theirs = *by_root;
-	size_t size;
+	size_t size = 0;
 	SCOPED_FD int fd = trusted_open_file(folder, name, &size, &theirs, e);
 	SCOPED(free_ptr) char *text = NULL;
 	ssize_t n;
