@@ -18,8 +18,8 @@ static int describe_by_annotations(const struct attach_config *c, struct found *
 }
 
 /*
- * Podman and CRI-O put annotations of the image among the bundle's: nothing there is known to be of
- * whoever started the container.
+ * Podman puts annotations of the image among the bundle's: nothing there is known to be of whoever
+ * started the container.
  */
 static int describe_by_image(const struct attach_config *c, struct found *f, struct err *e)
 {
@@ -31,8 +31,9 @@ static int describe_by_image(const struct attach_config *c, struct found *f, str
 }
 
 static const struct engine docker = { "docker", describe_by_annotations, NULL };
-static const struct engine containerd = { "containerd", describe_by_annotations, NULL };
-static const struct engine crio = { "crio", describe_by_image, NULL };
+static const struct engine containerd = { "containerd", engine_containerd_describe,
+	                                  engine_containerd_id_of };
+static const struct engine crio = { "crio", engine_crio_describe, engine_crio_id_of };
 static const struct engine podman = { "podman", describe_by_image, NULL };
 static const struct engine runc = { "runc", describe_by_annotations, NULL };
 

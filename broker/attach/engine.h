@@ -63,3 +63,25 @@ int engine_systemd_unit(struct found *f, bool whole, struct err *e);
 
 /* The main process of a running unit: the oldest in its cgroup. */
 int engine_systemd_main(const char *unit, pid_t *ret, struct err *e);
+
+/* Every running container, until `visit` says true. 1 if it did, 0, or -errno. */
+int engine_runc_each(const struct attach_config *c,
+                     bool (*visit)(const struct oci_state *state, void *arg), void *arg,
+                     struct err *e);
+
+/* containerd and CRI-O: rows of the table in engine.c. */
+int engine_containerd_describe(const struct attach_config *c, struct found *f, struct err *e);
+int engine_containerd_id_of(const struct attach_config *c, const char *name,
+                            char ret[OCI_ID_MAX + 1], struct err *e);
+int engine_crio_describe(const struct attach_config *c, struct found *f, struct err *e);
+int engine_crio_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
+                      struct err *e);
+
+/*
+ * id_of for the two: NAMESPACE/POD/CONTAINER, or as much of its end behind a '/' as is unique, or the
+ * beginning of an id.
+ */
+struct kube;
+typedef int (*engine_kube_of)(const struct oci_config *c, struct kube *ret, struct err *e);
+int engine_kube_id_of(const struct attach_config *c, const char *runtime, engine_kube_of kube_of,
+                      const char *name, char ret[OCI_ID_MAX + 1], struct err *e);

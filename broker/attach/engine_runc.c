@@ -128,6 +128,30 @@ static int search(const struct attach_config *c, state_matches matches, const vo
 	return r;
 }
 
+struct each {
+	bool (*visit)(const struct oci_state *state, void *arg);
+	void *arg;
+};
+
+static bool visit_one(const struct oci_state *state, const void *arg)
+{
+	const struct each *each = arg;
+
+	return each->visit(state, each->arg);
+}
+
+int engine_runc_each(const struct attach_config *c,
+                     bool (*visit)(const struct oci_state *state, void *arg), void *arg,
+                     struct err *e)
+{
+	const struct each each = { visit, arg };
+	struct oci_state state = { 0 };
+	int r = search(c, visit_one, &each, &state, e);
+
+	oci_state_clear(&state);
+	return r;
+}
+
 static bool has_pid(const struct oci_state *state, const void *arg)
 {
 	return state->pid == *(const pid_t *)arg;

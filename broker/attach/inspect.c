@@ -117,7 +117,8 @@ static int by_name(const struct attach_config *c, const struct question *q, stru
 {
 	SCOPED(state_ptr) struct oci_state state = { 0 };
 	char id[OCI_ID_MAX + 1];
-	int r = engine_runc_by_id(c, q->id, &state, e);
+	/* The names of some engines are no ids. */
+	int r = oci_id_ok(q->id) ? engine_runc_by_id(c, q->id, &state, e) : 0;
 
 	if (r == 0)
 		r = engine_id_of(c, q->id, id, e);
