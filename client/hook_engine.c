@@ -28,7 +28,7 @@ static json_t *read_json(const char *path)
 	size_t len = 0;
 
 	if (io_read_file(AT_FDCWD, path, DOCUMENT_MAX, &text, &len) < 0 ||
-	    json_parse(text, len, &value, NULL) < 0)
+	    json_parse_foreign(text, len, &value, NULL) < 0)
 		return NULL;
 	return value;
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "coffer/cleanup.h"
 #include "coffer/json.h"
 #include "coffer/name.h"
 #include "coffer/secret.h"
+
+#define INT_DIGITS_SAFE 18 /* every whole number of so many digits fits into 64 bits */
 
 void json_use_secret_memory(void)
 {
@@ -92,6 +96,52 @@ int json_parse(const char *text, size_t len, json_t **ret, struct err *e)
 	}
 	*ret = value;
 	return 0;
+}
+
+/* Behind the string that begins at `i`, or `len`. */
+static size_t skip_string(const char *text, size_t len, size_t i)
+{
+	for (i++; i < len && text[i] != '"'; i++)
+		if (text[i] == '\\')
+			i++;
+	return i < len ? i + 1 : len;
+}
+
+/* A whole number that jansson may find too big becomes a real one of the same length. */
+static void soften_numbers(char *text, size_t len)
+{
+	static const char part[] = "0123456789+-.eE";
+	size_t i = 0;
+
+	while (i < len) {
+		size_t digits, end = i;
+
+		if (text[i] == '"') {
+			i = skip_string(text, len, i);
+			continue;
+		}
+		digits = strspn(text + i, "0123456789");
+		end += strspn(text + i, part);
+		if (digits > INT_DIGITS_SAFE && i + digits == end) {
+			text[end - 2] = '.';
+			text[end - 1] = '0';
+		}
+		/* behind a number, or its sign alone, so that its digits are seen as one */
+		i = digits > 0 ? end : i + 1;
+	}
+}
+
+int json_parse_foreign(const char *text, size_t len, json_t **ret, struct err *e)
+{
+	SCOPED(free_ptr) char *copy = malloc(len + 1);
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "out of memory while reading JSON");
+	if (len > 0)
+		memcpy(copy, text, len);
+	copy[len] = '\0';
+	soften_numbers(copy, len);
+	return json_parse(copy, len, ret, e);
 }
 
 /* 1 and the field if it is there, 0 if it may be absent and is, else -EINVAL. */

@@ -61,7 +61,7 @@ int oci_state_parse(const char *text, size_t len, struct oci_state *ret, struct 
 	const char *id = NULL, *bundle = NULL;
 	int64_t pid = 0, start = 0;
 	struct oci_state state = { 0 };
-	int r = json_parse(text, len, &top, e);
+	int r = json_parse_foreign(text, len, &top, e);
 
 	if (r < 0)
 		return r;
@@ -184,7 +184,7 @@ int oci_config_parse(const char *text, size_t len, struct oci_config *ret, struc
 {
 	SCOPED(json_ptr) json_t *top = NULL;
 	SCOPED(oci_config_ptr) struct oci_config c = { 0 };
-	int r = json_parse(text, len, &top, e);
+	int r = json_parse_foreign(text, len, &top, e);
 
 	if (r < 0)
 		return r;

@@ -25,6 +25,12 @@ void json_use_secret_memory(void);
 int json_parse(const char *text, size_t len, json_t **ret, struct err *e);
 
 /*
+ * The same for what other programs wrote: whole numbers of more than 18 digits are taken too, as some
+ * real number. They are limits that mean "none" (18446744073709551615), and nobody here reads them.
+ */
+int json_parse_foreign(const char *text, size_t len, json_t **ret, struct err *e);
+
+/*
  * A field of an object. `required` false: *ret stays untouched and 0 is returned where it is absent
  * or null. Wrong type, out of range: -EINVAL with a sentence that names the field. Strings are
  * borrowed.

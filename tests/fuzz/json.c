@@ -94,12 +94,33 @@ static void getters_keep_their_word(const json_t *object)
 	r == 0 ? MUST(json_object_size(object) <= 5) : fuzz_refused(r, &e);
 }
 
+/* What is taken strictly is taken here too, and all of it; its texts are not touched. */
+static void foreign_is_no_stricter(const uint8_t *data, size_t size, json_t *strict)
+{
+	json_t *value = NULL;
+	struct err e = { 0 };
+	int r = json_parse_foreign((const char *)data, size, &value, &e);
+
+	if (r < 0) {
+		MUST(!value && !strict);
+		fuzz_refused(r, &e);
+		return;
+	}
+	MUST(depth(value) <= JSON_DEPTH_LIMIT);
+	if (strict)
+		MUST(members(value) == members(strict) && depth(value) == depth(strict));
+	if (json_is_string(strict))
+		MUST(json_equal(value, strict));
+	json_decref(value);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	json_t *value = NULL;
 	struct err e = { 0 };
 	int r = json_parse((const char *)data, size, &value, &e);
 
+	foreign_is_no_stricter(data, size, value);
 	if (r < 0) {
 		MUST(!value);
 		fuzz_refused(r, &e);

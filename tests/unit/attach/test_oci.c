@@ -20,6 +20,11 @@ static const struct {
 } states[] = {
 	{ "as runc writes it", STATE("\"web\"", "42", "127706", "[\"app=x\",\"bundle=/b\"]"), 0,
 	  "/b" },
+	{ "a limit that is none",
+	  "{\"id\":\"web\",\"init_process_pid\":42,\"init_process_start\":7,\"config\":{"
+	  "\"rlimits\":"
+	  "[{\"type\":4,\"hard\":18446744073709551615,\"soft\":0}],\"labels\":[\"bundle=/b\"]}}",
+	  0, "/b" },
 	{ "an annotation called bundle comes earlier and loses",
 	  STATE("\"web\"", "42", "1", "[\"bundle=/evil\",\"bundle=/b\"]"), 0, "/b" },
 	{ "no bundle", STATE("\"web\"", "42", "1", "[\"app=x\"]"), -EINVAL, NULL },
@@ -72,6 +77,10 @@ static const struct {
 	  "" },
 	{ "label", "{" ROOT ",\"linux\":{\"mountLabel\":\"u:r:t:s0:c1,c2\"}}", 0, 0, 0, 0,
 	  "u:r:t:s0:c1,c2" },
+	{ "a limit of the process that is none",
+	  "{" ROOT ",\"process\":{\"rlimits\":[{\"type\":\"RLIMIT_CORE\","
+	  "\"hard\":18446744073709551615,\"soft\":18446744073709551615}]}}",
+	  0, 0, 0, 0, "" },
 	{ "annotation that is no text", "{" ROOT ",\"annotations\":{\"a\":{}}}", -EINVAL, 0, 0, 0,
 	  NULL },
 	{ "uid -1", "{" ROOT ",\"process\":{\"user\":{\"uid\":-1}}}", -EINVAL, 0, 0, 0, NULL },

@@ -239,6 +239,52 @@ START_TEST(a_value_of_full_size_goes_through)
 }
 END_TEST
 
+static const struct {
+	const char *text;
+	int result;
+	bool real; /* of the field "n" */
+} foreign[] = {
+	{ "{\"n\":18446744073709551615}", 0, true },
+	{ "{\"n\":-18446744073709551615}", 0, true },
+	{ "{\"n\":999999999999999999}", 0, false },
+	{ "{\"n\":-7,\"t\":\"18446744073709551615 \\\" 18446744073709551615\"}", 0, false },
+	{ "{\"n\":[18446744073709551615,18446744073709551615]}", 0, false },
+	{ "{\"n\":1.5e3}", 0, true },
+	{ "{\"n\":18446744073709551615e1}", 0, true },
+	{ "{\"n\":1e999}", -EINVAL, false },
+	{ "{\"n\":0000000000000000000000}", -EINVAL, false },
+	{ "{\"n\":18446744073709551615", -EINVAL, false },
+	{ "{\"n\":1,\"n\":2}", -EINVAL, false },
+	{ "\"", -EINVAL, false },
+	{ "\"\\", -EINVAL, false },
+	{ "", -EINVAL, false },
+};
+
+START_TEST(limits_that_other_programs_write_are_taken_as_some_number)
+{
+	SCOPED(json_ptr) json_t *value = NULL;
+	struct err e = { "" };
+	int r = json_parse_foreign(foreign[_i].text, strlen(foreign[_i].text), &value, &e);
+
+	ck_assert_msg(r == foreign[_i].result, "%s: %d %s", foreign[_i].text, r, e.text);
+	if (r == 0)
+		ck_assert_msg(json_is_real(json_object_get(value, "n")) == foreign[_i].real, "%s",
+		              foreign[_i].text);
+}
+END_TEST
+
+START_TEST(text_that_looks_like_a_large_number_stays_as_it_is)
+{
+	static const char text[] =
+		"{\"a\":\"\\\"18446744073709551615\",\"18446744073709551615\":1}";
+	SCOPED(json_ptr) json_t *value = NULL;
+
+	ck_assert_int_eq(json_parse_foreign(text, strlen(text), &value, NULL), 0);
+	ck_assert_str_eq(json_string_value(json_object_get(value, "a")), "\"18446744073709551615");
+	ck_assert(json_is_integer(json_object_get(value, "18446744073709551615")));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("json");
@@ -250,6 +296,9 @@ int main(void)
 		return EXIT_FAILURE;
 	json_use_secret_memory();
 	tcase_add_loop_test(tests, what_is_not_strict_json_is_refused, 0, ARRAY_LEN(bad));
+	tcase_add_loop_test(tests, limits_that_other_programs_write_are_taken_as_some_number, 0,
+	                    ARRAY_LEN(foreign));
+	tcase_add_test(tests, text_that_looks_like_a_large_number_stays_as_it_is);
 	tcase_add_test(tests, a_message_about_bad_json_shows_nothing_of_it);
 	tcase_add_test(tests, nesting_has_a_limit);
 	tcase_add_test(tests, brackets_in_text_are_no_nesting);
