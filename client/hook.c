@@ -23,10 +23,10 @@
 #include "hook_register.h"
 #include "hook_state.h"
 #include "hook_wait.h"
+#include "host_root.h"
 
 #define RETRY_MS 200 /* unsealing and the step from bind to listen show in no folder */
 #define PROBE_MS 1000
-#define UID_MAP_MAX 4096
 #define PATH_SHOWN_MAX 200
 
 static void say(const char *text)
@@ -38,21 +38,6 @@ static void say(const char *text)
 		if (*p < ' ' || *p > '~')
 			*p = '?';
 	fprintf(stderr, "%s\n", line);
-}
-
-/*
- * Whether uids here are the host's own: the initial user namespace has one line over all of them.
- */
-static bool in_host_user_namespace(void)
-{
-	SCOPED(free_ptr) char *text = NULL;
-	unsigned long inside = 0, outside = 0, count = 0;
-	size_t len = 0;
-
-	if (io_read_file(AT_FDCWD, "/proc/self/uid_map", UID_MAP_MAX, &text, &len) < 0)
-		return false;
-	return sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3 && inside == 0 &&
-	       outside == 0 && count == UINT32_MAX;
 }
 
 /*
@@ -250,7 +235,7 @@ int hook_run(const struct hook_config *config, int input)
 	int status = EXIT_FAILURE;
 	ssize_t n = read_input(input, &text, &e);
 
-	if (geteuid() != 0 || !in_host_user_namespace()) {
+	if (!host_root()) {
 		say("a rootless engine's hook cannot register containers: this one starts without "
 		    "a mount; use the workload socket");
 		return EXIT_SUCCESS;
