@@ -39,6 +39,8 @@ containerd_config() { # the runtime class as the page has it, with this build's 
 		    conf_dir = "$D/cni"
 		  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 		    runtime_type = "io.containerd.runc.v2"
+		    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+		      Root = "$D/ctrd-runc"
 	END
 	blocks kubernetes.md toml 'grpc.v1.cri.*runtimes.coffer' | sed "s#/usr/bin/coffer-runc#$COFFER_BUILD/client/coffer-runc#
 		s#^\( *\)BinaryName.*#&\n\1Root = \"$D/ctrd-runc\"#
@@ -46,7 +48,7 @@ containerd_config() { # the runtime class as the page has it, with this build's 
 }
 
 end_containerd() {
-	local pods pod task namespace
+	local task namespace
 	for namespace in k8s.io default; do
 		for task in $(ctr -a "$SOCKET" -n "$namespace" tasks ls -q); do
 			ctr -a "$SOCKET" -n "$namespace" tasks kill -s KILL "$task"
