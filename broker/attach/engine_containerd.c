@@ -263,9 +263,16 @@ static int add_image_labels(const struct knowledge *k, struct found *f)
 	return r;
 }
 
+static bool is_annotation(const struct found *f, const char *key, const char *text)
+{
+	const char *annotation = oci_annotation(&f->config, key);
+
+	return annotation && strcmp(annotation, text) == 0;
+}
+
 /*
- * containerd's clients copy the image's labels to the container's, and add their own. Where the image is
- * unknown, all of them may be its.
+ * containerd's clients copy the image's labels to the container's, and add their own, which `ctr` makes
+ * annotations, too. Where the image is unknown, all of them may be its.
  */
 static int add_own_labels(const struct knowledge *k, struct found *f)
 {
@@ -279,7 +286,7 @@ static int add_own_labels(const struct knowledge *k, struct found *f)
 		bool from_image = !k->has_config || (image && text && strcmp(image, text) == 0) ||
 		                  strncmp(key, "io.containerd.", strlen("io.containerd.")) == 0;
 
-		if (text && !kube_reserved(key))
+		if (text && !kube_reserved(key) && !is_annotation(f, key, text))
 			r = found_add(f, key, text, from_image);
 		if (r < 0)
 			break;
