@@ -23,7 +23,7 @@ set -e
 [[ \$1 != images ]] || exec ctr -a "$SOCKET" images ls "name==\$3"
 if [[ \$1 == run ]]; then
 	name=\${*: -1}
-	set -- run --null-io --runc-root "$D/ctrd-runc" --cgroup "$CGROUPS/\$name" "\${@:2}"
+	set -- run --null-io --runc-root "$D/ctrd-runc" --cgroup "$POD_CGROUP/\$name" "\${@:2}"
 fi
 PATH=\${PATH#"$D/bin:"} exec ctr -a "$SOCKET" "\${@/#\/usr\/bin\/coffer-runc/$COFFER_BUILD/client/coffer-runc}"
 END

@@ -6,22 +6,15 @@
 # What an operator configures comes from the page that tells them to, so that page and test cannot drift apart.
 
 engines=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-docs=$(cd "$engines/../../docs" && pwd)
+# shellcheck source=kubernetes-page-lib.sh
+. "$engines/kubernetes-page-lib.sh"
 for need in containerd ctr; do
 	command -v "$need" >/dev/null || { echo "$need is missing: see tests/install-packages" >&2; exit 1; }
 done
 /usr/bin/python3 -c 'import grpc' || { echo "python3-grpcio is missing: see tests/install-packages" >&2; exit 1; }
 
 SOCKET=$D/containerd.sock
-CGROUPS=/coffer-test-$TAG # parent of the containers' cgroups
-
-# blocks PAGE LANGUAGE [PATTERN]: the fenced blocks of a page in that language, of which a line matches, one behind the
-# other.
-blocks() {
-	awk -v language="$2" -v pattern="${3:-.}" '
-		/^```/ { if (inside) { if (text ~ pattern) printf "%s", text; inside = 0 } else if ($0 == "```" language) { inside = 1; text = "" } ; next }
-		inside { text = text $0 "\n" }' "$docs/$1"
-}
+POD_CGROUP=/coffer-test-$TAG # parent of the containers' cgroups
 
 containerd_config() { # the runtime class as the page has it, with this build's programs and a folder of our own for runc
 	cat <<-END
@@ -56,7 +49,7 @@ end_containerd() {
 		done
 	done
 	end_processes "$containerd_pid"
-	find "$CGROUP2$CGROUPS" /sys/fs/cgroup/*"$CGROUPS" -depth -type d -exec rmdir {} + 2>/dev/null
+	find "$CGROUP2$POD_CGROUP" /sys/fs/cgroup/*"$POD_CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null
 }
 
 start_containerd() {
@@ -81,7 +74,7 @@ await_containerd() {
 
 image_root() { # FOLDER: what the images of the tests are made of
 	bundle_root "$1"
-	rm -rf "$1/run" "$1/var"
+	rm -rf "${1:?}/run" "${1:?}/var"
 	mkdir -p "$1/run" "$1/var"
 	ln -s ../run "$1/var/run"
 }
@@ -98,17 +91,4 @@ import_image() { # NAMESPACE NAME [options of oci-image] -- COMMAND...: sets top
 
 cri() {
 	"$engines/cri" "$SOCKET" "$@"
-}
-
-manifest_json() { # FILE of docs/examples/kubernetes
-	/usr/bin/python3 -c 'import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)' \
-		"$docs/examples/kubernetes/$1"
-}
-
-# page PAGE PATTERN: runs the blocks of commands of a page of which a line matches, as a user would who has this build,
-# and is in $D.
-page() {
-	blocks "$1" sh "$2" >"$D/page.sh"
-	[[ -s $D/page.sh ]] || fail "docs/$1 has no commands with $2"
-	succeeds env PATH="$COFFER_BUILD/client:$PATH" /bin/bash -euc 'cd "$1"; . ./page.sh' page "$D"
 }

@@ -12,7 +12,7 @@ pod_config() {
 	labels=$(jq -n --arg namespace "${1%%/*}" --arg pod "${1##*/}" '{"io.kubernetes.pod.name": $pod,
 		"io.kubernetes.pod.namespace": $namespace, "io.kubernetes.pod.uid": "0f1e2d3c-0000-4000-8000-\($pod)"}')
 	jq -n --arg namespace "${1%%/*}" --arg pod "${1##*/}" --argjson labels "$labels" --arg logs "$D/pods/$key" \
-		--arg cgroup "$CGROUPS" '{metadata: {name: $pod, namespace: $namespace, uid: $labels["io.kubernetes.pod.uid"]},
+		--arg cgroup "$POD_CGROUP" '{metadata: {name: $pod, namespace: $namespace, uid: $labels["io.kubernetes.pod.uid"]},
 		log_directory: $logs, labels: $labels, annotations: {},
 		linux: {cgroup_parent: $cgroup, security_context: {namespace_options: {network: 2, pid: 1}}}}
 		| '"${2:-.}" >"$D/pod.$key.json"

@@ -360,7 +360,7 @@ END_TEST
 	"\"io.kubernetes.pod.name\":\"" pod "\","                                              \
 	"\"io.kubernetes.pod.namespace\":\"" namespace "\","                                   \
 						       "\"io.kubernetes.pod.uid\":\"0f1e2d3c-" \
-	                                               "0000-4000-8000-000000000001\""
+						       "0000-4000-8000-000000000001\""
 #define CRIO_CONTAINER(name, labels)                                                        \
 	"{\"root\":{\"path\":\"/var/lib/containers/storage/overlay/x/merged\"},"            \
 	"\"annotations\":{" labels ",\"io.kubernetes.container.hash\":\"8d1f6a3c\","        \
@@ -390,10 +390,10 @@ static const char crio_sandbox[] = "{\"root\":{\"path\":\"/x\"},\"annotations\":
 	"POD", "web",
 	"shop") ",\"app\":\"web\","
 		"\"io.kubernetes.cri-o.ContainerType\":\"sandbox\",\"io.kubernetes.cri-o."
-                "ContainerID\":"
+		"ContainerID\":"
 		"\"" SANDBOX "\",\"io.kubernetes.cri-o.Name\":"
 		"\"k8s_web_shop_0f1e2d3c-0000-4000-8000-000000000001_0\",\"io.kubernetes.cri-o."
-                "Labels\":"
+		"Labels\":"
 		"\"{\\\"app\\\":\\\"web\\\",\\\"io.kubernetes.pod.namespace\\\":\\\"shop\\\","
 		"\\\"io.kubernetes.cri.sandbox-namespace\\\":\\\"evil\\\"}\"}}";
 
