@@ -82,6 +82,10 @@ int engine_crio_id_of(const struct attach_config *c, const char *name, char ret[
  * beginning of an id.
  */
 struct kube;
-typedef int (*engine_kube_of)(const struct oci_config *c, struct kube *ret, struct err *e);
-int engine_kube_id_of(const struct attach_config *c, const char *runtime, engine_kube_of kube_of,
+struct engine_kube {
+	const char *where; /* part of the real paths of its bundles */
+	int (*kube_of)(const struct oci_config *c, struct kube *ret, struct err *e);
+	bool pods_only; /* others' bundles lie there, too */
+};
+int engine_kube_id_of(const struct attach_config *c, const struct engine_kube *engine,
                       const char *name, char ret[OCI_ID_MAX + 1], struct err *e);

@@ -339,5 +339,7 @@ int engine_containerd_describe(const struct attach_config *c, struct found *f, s
 int engine_containerd_id_of(const struct attach_config *c, const char *name,
                             char ret[OCI_ID_MAX + 1], struct err *e)
 {
-	return engine_kube_id_of(c, "containerd", kube_of_containerd, name, ret, e);
+	static const struct engine_kube containerd = { TASKS, kube_of_containerd, false };
+
+	return engine_kube_id_of(c, &containerd, name, ret, e);
 }

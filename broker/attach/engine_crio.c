@@ -130,5 +130,7 @@ int engine_crio_describe(const struct attach_config *c, struct found *f, struct 
 int engine_crio_id_of(const struct attach_config *c, const char *name, char ret[OCI_ID_MAX + 1],
                       struct err *e)
 {
-	return engine_kube_id_of(c, "crio", kube_of_crio, name, ret, e);
+	static const struct engine_kube crio = { CONTAINERS, kube_of_crio, true };
+
+	return engine_kube_id_of(c, &crio, name, ret, e);
 }

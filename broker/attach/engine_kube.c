@@ -12,8 +12,8 @@
 #include "coffer/cleanup.h"
 
 struct wanted {
-	const char *runtime, *name;
-	engine_kube_of kube_of;
+	const struct engine_kube *engine;
+	const char *name;
 	unsigned int hits;
 	char id[OCI_ID_MAX + 1];                          /* of the first hit */
 	char called[KUBE_NAME_MAX], other[KUBE_NAME_MAX]; /* of the first two */
@@ -24,7 +24,7 @@ static void config_ptr(struct oci_config *c)
 	oci_config_clear(c);
 }
 
-static int read_config(const char *bundle, const char *runtime, struct oci_config *ret)
+static int read_config(const char *bundle, const char *where, struct oci_config *ret)
 {
 	struct trusted_folder folder = { .fd = -1 };
 	SCOPED(free_ptr) char *text = NULL;
@@ -35,12 +35,10 @@ static int read_config(const char *bundle, const char *runtime, struct oci_confi
 	if (r < 0)
 		return r;
 	fd = folder.fd;
+	if (!strstr(folder.path, where))
+		return -ENOENT;
 	r = trusted_read(fd, "config.json", &text, &len, &folder.by_root, NULL);
-	if (r == 0)
-		r = oci_config_parse(text, len, ret, NULL);
-	if (r < 0)
-		return r;
-	return strcmp(engine_of_bundle(folder.path, ret)->runtime, runtime) == 0 ? 0 : -ENOENT;
+	return r < 0 ? r : oci_config_parse(text, len, ret, NULL);
 }
 
 /* A bundle that can't be read is nobody's. */
@@ -51,11 +49,12 @@ static bool look(const struct oci_state *state, void *arg)
 	struct kube k = { 0 };
 	bool begins = strncmp(state->id, w->name, strlen(w->name)) == 0;
 	char name[KUBE_NAME_MAX];
-	int r = read_config(state->bundle, w->runtime, &config);
+	int r = read_config(state->bundle, w->engine->where, &config);
 
 	if (r == 0)
-		r = w->kube_of(&config, &k, NULL);
-	if (r < 0 || (!begins && (r == 0 || !kube_is_called(&k, w->name))))
+		r = w->engine->kube_of(&config, &k, NULL);
+	if (r < 0 || (r == 0 && w->engine->pods_only) ||
+	    (!begins && (r == 0 || !kube_is_called(&k, w->name))))
 		return false;
 	if (r > 0 && !k.is_sandbox)
 		kube_name(&k, name);
@@ -70,10 +69,10 @@ static bool look(const struct oci_state *state, void *arg)
 	return false; /* all are looked at, to tell if it is the only one */
 }
 
-int engine_kube_id_of(const struct attach_config *c, const char *runtime, engine_kube_of kube_of,
+int engine_kube_id_of(const struct attach_config *c, const struct engine_kube *engine,
                       const char *name, char ret[OCI_ID_MAX + 1], struct err *e)
 {
-	struct wanted w = { .runtime = runtime, .name = name, .kube_of = kube_of };
+	struct wanted w = { .engine = engine, .name = name };
 	int r = name[0] ? engine_runc_each(c, look, &w, e) : 0;
 
 	if (r < 0 || w.hits == 0)

@@ -16,7 +16,8 @@ done
 SOCKET=$D/containerd.sock
 POD_CGROUP=/coffer-test-$TAG # parent of the containers' cgroups
 
-containerd_config() { # the runtime class as the page has it, with this build's programs and a folder of our own for runc
+# The runtime class as the page has it, with this build's programs and a folder of our own for runc.
+containerd_config() {
 	cat <<-END
 		version = 2
 		root = "$D/containerd"
@@ -35,7 +36,8 @@ containerd_config() { # the runtime class as the page has it, with this build's 
 		    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 		      Root = "$D/ctrd-runc"
 	END
-	blocks kubernetes.md toml 'grpc.v1.cri.*runtimes.coffer' | sed "s#/usr/bin/coffer-runc#$COFFER_BUILD/client/coffer-runc#
+	blocks kubernetes.md toml 'grpc.v1.cri.*runtimes.coffer' | sed "
+		s#/usr/bin/coffer-runc#$COFFER_BUILD/client/coffer-runc#
 		s#^\( *\)BinaryName.*#&\n\1Root = \"$D/ctrd-runc\"#
 		s#^  runtime_type.*#&\n  pod_annotations = [\"*\"]#"
 }

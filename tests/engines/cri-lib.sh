@@ -23,7 +23,8 @@ pod() { # as pod_config
 	sandbox[$1]=$(cri pod "$D/pod.${1//\//.}.json" "${handler-coffer}") || fail "pod $1 did not start"
 }
 
-# container_config NAMESPACE/POD/CONTAINER IMAGE [JQ-FILTER of the ContainerConfig]: $D/container.NAMESPACE.POD.CONTAINER.json
+# container_config NAMESPACE/POD/CONTAINER IMAGE [JQ-FILTER of the ContainerConfig]:
+# $D/container.NAMESPACE.POD.CONTAINER.json
 container_config() {
 	local pod=${1%/*} key=${1//\//.}
 	jq --arg name "${1##*/}" --arg image "$2" '{metadata: {name: $name}, image: {image: $image},

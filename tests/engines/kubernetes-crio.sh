@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Kubernetes on CRI-O, which Debian has no package of: bundles with the annotations that CRI-O writes (1.25 to 1.30), laid
-# out where it has them, started by runc with the hook. The grants of docs/kubernetes.md reach the container that they
-# name, and not one whose pod's author claims to be it.
+# Kubernetes on CRI-O, which Debian has no package of: bundles with the annotations that CRI-O writes (1.25 to 1.30),
+# laid out where it has them, started by runc with the hook. The grants of docs/kubernetes.md reach the container that
+# they name, and not one whose pod's author claims to be it.
 . "$(dirname "$0")/../integration/lib.sh"
 . "$(dirname "$0")/kubernetes-page-lib.sh"
 
@@ -60,7 +60,8 @@ crio_container() { # ID ANNOTATIONS [options of make_bundle]
 	made+=("$STORE/$1")
 	mkdir -p "$STORE"
 	make_bundle "$bundle" "$HOOK" "$RUN" --cgroup "/coffer-test-$TAG-${1::12}" --hook --jq ".annotations = $2" "${@:3}"
-	runc run --detach --bundle "$bundle" "$1" </dev/null >"$D/$1.log" 2>&1 || fail "runc did not start it: $(cat "$D/$1.log")"
+	runc run --detach --bundle "$bundle" "$1" </dev/null >"$D/$1.log" 2>&1 ||
+		fail "runc did not start it: $(cat "$D/$1.log")"
 }
 
 IMAGE_ID=$(new_id)

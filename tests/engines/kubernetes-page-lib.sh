@@ -8,8 +8,9 @@ docs=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../docs" && pwd)
 # other.
 blocks() {
 	awk -v language="$2" -v pattern="${3:-.}" '
-		/^```/ { if (inside) { if (text ~ pattern) printf "%s", text; inside = 0 } else if ($0 == "```" language) { inside = 1; text = "" } ; next }
-		inside { text = text $0 "\n" }' "$docs/$1"
+		/^```/ && inside { if (text ~ pattern) printf "%s", text; inside = 0; next }
+		/^```/ { inside = 1; wanted = $0 == "```" language; text = ""; next }
+		inside && wanted { text = text $0 "\n" }' "$docs/$1"
 }
 
 manifest_json() { # FILE of docs/examples/kubernetes

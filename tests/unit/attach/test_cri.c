@@ -92,15 +92,13 @@ static void place_close(struct place *p)
 static void describe_text(struct place *p, const char *id, const char *bundle, const char *text)
 {
 	struct err e = { "" };
-	const struct engine *engine;
 
 	snprintf(p->found.id, sizeof(p->found.id), "%s", id);
 	snprintf(p->found.name, sizeof(p->found.name), "%s", id);
 	snprintf(p->found.bundle, sizeof(p->found.bundle), "%s", bundle);
 	ck_assert_msg(oci_config_parse(text, strlen(text), &p->found.config, &e) == 0, "%s",
 	              e.text);
-	engine = engine_of_bundle(bundle, &p->found.config);
-	ck_assert_int_eq(engine->describe(&p->config, &p->found, &e), 0);
+	ck_assert_int_eq(engine_containerd_describe(&p->config, &p->found, &e), 0);
 }
 
 static void describe(struct place *p, const char *namespace, const char *id, const char *name)
