@@ -43,6 +43,7 @@ struct place {
 	struct found found;
 };
 
+static void sh(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void sh(const char *format, ...)
 {
 	char command[1024];
@@ -240,9 +241,9 @@ START_TEST(without_its_image_every_label_may_be_the_images)
 	/* The same container, and under the image's name and digest another one. */
 	sh("cp '" RECORDED_FOLDER "/" RECORDED
 	   "web-config.json' %s/io.containerd.content.v1.content/blobs/sha256/%s",
-	   p.root, JOB_CONFIG + strlen("sha256:"));
+	   p.root, &JOB_CONFIG[strlen("sha256:")]);
 	sh("sed -i 's/db61b81f/db61b81e/' %s/io.containerd.content.v1.content/blobs/sha256/%s",
-	   p.root, JOB_CONFIG + strlen("sha256:"));
+	   p.root, &JOB_CONFIG[strlen("sha256:")]);
 	describe_text(&p, "worker", "/run/containerd/io.containerd.runtime.v2.task/default/worker",
 	              "{\"root\":{\"path\":\"rootfs\"}}");
 	ck_assert_str_eq(p.found.digest, "");
