@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../integration/lib.sh"
 . "$(dirname "$0")/kubernetes-page-lib.sh"
 
+write_config ".engine_roots = [\"/var/lib/containerd\", \"$D/storage\"]"
 unsealed_broker
 STORE=/run/containers/storage/overlay-containers
 made=()
@@ -66,6 +67,12 @@ crio_container() { # ID ANNOTATIONS [options of make_bundle]
 
 IMAGE_ID=$(new_id)
 export IMAGE_ID
+MANIFEST=$(new_id)
+mkdir -p "$D/storage/overlay-images"
+jq -n --arg manifest "sha256:$MANIFEST" '[{id: $ENV.IMAGE_ID, digest: $manifest, names: ["registry.example.com/web:1"],
+	"big-data-names": ["manifest", "sha256:\($ENV.IMAGE_ID)"],
+	"big-data-digests": {manifest: $manifest, "sha256:\($ENV.IMAGE_ID)": "sha256:\($ENV.IMAGE_ID)"}}]' \
+	>"$D/storage/overlay-images/images.json"
 sandbox=$(new_id) app=$(new_id) shipper=$(new_id)
 POD=shop/web-7d4b9c-x2x4q
 TOKEN=/run/secrets/kubernetes.io/serviceaccount
@@ -99,6 +106,10 @@ grep -q 'sandbox of a pod' "$D/out" || fail "$(cat "$D/out" "$D/err")"
 put by-digest value
 coffer grant by-digest --image "sha256:$IMAGE_ID" >/dev/null
 reads "$app" /run/secrets/by-digest value
+# By the digest of its manifest, which the image's store has (images.json of containers/storage).
+put by-manifest value
+coffer grant by-manifest --image "registry.example.com/web@sha256:$MANIFEST" >/dev/null
+reads "$app" /run/secrets/by-manifest value
 put by-tag value
 coffer grant by-tag --image registry.example.com/web:1 --allow-tag >/dev/null
 reads "$app" /run/secrets/by-tag value
