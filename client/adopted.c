@@ -11,6 +11,7 @@
 #include "coffer/times.h"
 #include "fields.h"
 #include "output.h"
+#include "progress.h"
 
 #define WAIT_MAX_NS (3600 * NS_PER_S) /* as the broker takes it */
 
@@ -33,8 +34,16 @@ int client_change(const struct client *c, const struct client_change *change, js
                   struct err *e)
 {
 	SCOPED(call_free_ptr) struct call *call = NULL;
-	int r = call_open(c->runtime_dir, CALL_TIMEOUT_MS + (int)change->wait_ms, &call, e);
+	SCOPED(progress_end) struct progress waiting;
+	int r = 0;
 
+	progress_begin(&waiting, c,
+	               change->wait_ms > 0 ? "waiting until every reader has opened it"
+	                                   : "waiting until every container shows it",
+	               PROGRESS_WAIT, 0);
+	r = call_open(c->runtime_dir, CALL_TIMEOUT_MS + (int)change->wait_ms, &call, e);
+	if (r == 0)
+		call_set_tick(call, progress_tick, &waiting);
 	if (r == 0)
 		r = set_number(change->parameters, "wait_adopted", change->wait_ms > 0,
 		               change->wait_ms, e);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +21,13 @@
 #define OPERATOR_INTERFACE "io.coffer.operator"
 #define OPERATOR_SOCKET "operator.sock"
 #define ERROR_NAME_MAX 64
+#define TICK_MS 100
 #define PATH_SHOWN_MAX 300 /* of a path in an error's sentence */
 
 struct call {
 	int sock, timeout_ms;
+	void (*tick)(void *);
+	void *tick_arg;
 	struct varlink_buffer *buffer;
 	int fds[IO_FDS_MAX];
 	size_t nfds;
@@ -92,6 +96,12 @@ void call_free_ptr(struct call **c)
 void call_set_timeout(struct call *c, int timeout_ms)
 {
 	c->timeout_ms = timeout_ms;
+}
+
+void call_set_tick(struct call *c, void (*tick)(void *), void *arg)
+{
+	c->tick = tick;
+	c->tick_arg = arg;
 }
 
 static int open_error(int code, const char *runtime_dir, struct err *e)
@@ -195,14 +205,19 @@ static int wait_for(const struct call *c, short events, int64_t deadline, struct
 {
 	for (;;) {
 		struct pollfd pfd = { .fd = c->sock, .events = events };
-		int64_t left = deadline < 0 ? -1 : (deadline - times_boottime()) / 1000000;
-		int r = poll(&pfd, 1, deadline < 0 ? -1 : left > 0 ? (int)left : 0);
+		int64_t left = deadline < 0 ? INT_MAX : (deadline - times_boottime()) / 1000000;
+		int wait = left > 0 ? (int)left : 0, r = 0;
 
+		if (c->tick && wait > TICK_MS)
+			wait = TICK_MS;
+		r = poll(&pfd, 1, !c->tick && deadline < 0 ? -1 : wait);
 		if (r > 0)
 			return 0;
 		if (r < 0 && errno != EINTR)
 			return err_errno(e, -errno, "cannot wait for the broker");
-		if (r == 0)
+		if (c->tick)
+			c->tick(c->tick_arg);
+		if (r == 0 && wait >= left)
 			return err_set(e, -ETIMEDOUT,
 			               "the broker did not answer within %d s; see its log, and "
 			               "coffer status",
@@ -218,9 +233,10 @@ static int64_t deadline_of(const struct call *c)
 /* A broker that refuses us hangs up without a byte, and says why only in its log. */
 static int hung_up(struct err *e)
 {
-	return err_set(e, -ECONNRESET,
-	               "the broker hung up: it answers root and group coffer on the host itself; "
-	               "see its log");
+	return err_set(
+		e, -ECONNRESET,
+		"the broker hung up without an answer: it has ended, or it does not take you (it "
+		"takes root and group coffer, on the host itself); see its log");
 }
 
 int call_send(struct call *c, const struct call_request *request, struct err *e)

@@ -45,6 +45,9 @@ void call_free(struct call *c);
 void call_free_ptr(struct call **c);
 void call_set_timeout(struct call *c, int timeout_ms); /* CALL_FOREVER: none */
 
+/* `tick` is called some ten times a second while the broker is waited for (NULL: it is not). */
+void call_set_tick(struct call *c, void (*tick)(void *), void *arg);
+
 /* Send a question. Descriptors that came with earlier answers and were not taken are closed. */
 int call_send(struct call *c, const struct call_request *request, struct err *e);
 

@@ -10,11 +10,10 @@
 #include "call.h"
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
-#include "coffer/name.h"
 #include "help.h"
 #include "output.h"
-
-#define WORD_SHOWN_MAX 64
+#include "progress.h"
+#include "terminal.h"
 
 const struct verb *client_find_verb(int argc, char **argv, int *ret_taken)
 {
@@ -39,20 +38,22 @@ const struct verb *client_find_verb(int argc, char **argv, int *ret_taken)
 
 static int finish(const struct verb *verb, int result, const struct err *e)
 {
-	if (result == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+	if (result >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {
 		output_error("cannot write the answer: standard output is closed or full");
 		return EXIT_FAILURE;
 	}
-	if (result == 0)
-		return EXIT_SUCCESS;
+	if (result >= 0)
+		return result;
 	fflush(stdout);
 	if (result == CLIENT_USAGE) {
-		output_error("%s; see: coffer help%s%s", e->text, verb ? " " : "",
+		bool asks = e->text[0] && e->text[strlen(e->text) - 1] == '?';
+
+		output_error("%s%s see: coffer help%s%s", e->text, asks ? "" : ";", verb ? " " : "",
 		             verb ? verb->name : "");
 		return CLIENT_EXIT_USAGE;
 	}
 	output_error("%s", e->text);
-	return EXIT_FAILURE;
+	return result == CLIENT_TROUBLE ? CLIENT_EXIT_USAGE : EXIT_FAILURE;
 }
 
 static void settle(struct client *c, const struct options *o)
@@ -63,28 +64,35 @@ static void settle(struct client *c, const struct options *o)
 		dir = getenv("COFFER_RUNTIME_DIR");
 	c->runtime_dir = dir && dir[0] ? dir : CLIENT_RUNTIME_DIR;
 	c->json = options_has(o, "json");
-	c->tty = isatty(STDOUT_FILENO) == 1;
+	c->tty = terminal_is(STDOUT_FILENO);
 }
 
 static int check_words(const struct verb *verb, const struct options *o, struct err *e)
 {
+	const char *near = NULL;
+
 	if (o->words < verb->words_min)
 		return err_set(e, CLIENT_USAGE, "something is missing: coffer %s %s", verb->name,
 		               verb->synopsis);
+	near = o->words > verb->words_max ? help_nearest_pair(verb->name, o->word[0]) : NULL;
+	if (near)
+		return err_set(e, CLIENT_USAGE, "too many arguments: did you mean coffer %s?",
+		               near);
 	if (o->words > verb->words_max)
 		return err_set(e, CLIENT_USAGE, "too many arguments: coffer %s %s", verb->name,
 		               verb->synopsis);
 	return 0;
 }
 
-/* Before the verb: --help and --version stand for a verb of their own. */
+/* Before the verb: --help and --version stand for a verb of their own. Returns the exit status. */
 static int run_without_verb(struct client *c, const struct options *o, struct err *e)
 {
 	if (options_has(o, "version"))
-		return verb_version(c, o, e);
+		return finish(NULL, verb_version(c, o, e), e);
 	if (options_has(o, "help"))
-		return verb_help(c, o, e);
-	return err_set(e, CLIENT_USAGE, "a command is missing");
+		return finish(NULL, verb_help(c, o, e), e);
+	help_print_overview(stderr);
+	return CLIENT_EXIT_USAGE;
 }
 
 int client_run(int argc, char **argv)
@@ -93,7 +101,6 @@ int client_run(int argc, char **argv)
 	struct client c = { CLIENT_RUNTIME_DIR, false, false };
 	struct options o;
 	struct err e = { "" };
-	char shown[WORD_SHOWN_MAX];
 	int taken = 0, used = 0, result = 0;
 
 	argc = argc > 0 ? argc - 1 : 0;
@@ -104,13 +111,10 @@ int client_run(int argc, char **argv)
 		return finish(NULL, CLIENT_USAGE, &e);
 	settle(&c, &o);
 	if (used == argc || options_has(&o, "version"))
-		return finish(NULL, run_without_verb(&c, &o, &e), &e);
+		return run_without_verb(&c, &o, &e);
 	verb = client_find_verb(argc - used, argv + used, &taken);
-	if (!verb) {
-		err_set(&e, CLIENT_USAGE, "there is no command %s",
-		        name_escape(argv[used], strlen(argv[used]), shown, sizeof(shown)));
-		return finish(NULL, CLIENT_USAGE, &e);
-	}
+	if (!verb)
+		return finish(NULL, help_no_such_verb(1, argv + used, &e), &e);
 	used += taken;
 	if (options_rest(&o, verb->options, argc - used, argv + used, &e) < 0)
 		return finish(verb, CLIENT_USAGE, &e);
@@ -130,10 +134,14 @@ int client_call(const struct client *c, const char *method, json_t *parameters, 
 {
 	SCOPED(json_ptr) json_t *owned = parameters;
 	SCOPED(call_free_ptr) struct call *call = NULL;
-	int r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
+	SCOPED(progress_end) struct progress waiting;
+	int r = 0;
 
+	progress_begin(&waiting, c, "waiting for the broker", PROGRESS_WAIT, 0);
+	r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
 	if (r < 0)
 		return r;
+	call_set_tick(call, progress_tick, &waiting);
 	return call_once(call, &(struct call_request){ .method = method, .parameters = owned }, ret,
 	                 e);
 }
@@ -143,13 +151,17 @@ int client_collect(const struct client *c, const char *method, json_t *parameter
 {
 	SCOPED(call_free_ptr) struct call *call = NULL;
 	SCOPED(json_ptr) json_t *answer = json_object();
+	SCOPED(progress_end) struct progress waiting;
 	json_t *all = json_array();
 	bool continues = true;
 	int r = 0;
 
+	progress_begin(&waiting, c, "reading the list", PROGRESS_ITEMS, 0);
 	if (json_object_set_new(answer, field, all) < 0)
 		return err_errno(e, -ENOMEM, "cannot ask the broker");
 	r = call_open(c->runtime_dir, CALL_TIMEOUT_MS, &call, e);
+	if (r == 0)
+		call_set_tick(call, progress_tick, &waiting);
 	if (r == 0)
 		r = call_send(call,
 		              &(struct call_request){
@@ -161,6 +173,7 @@ int client_collect(const struct client *c, const char *method, json_t *parameter
 		r = call_next(call, &reply, &continues, e);
 		if (r == 0 && json_array_extend(all, json_object_get(reply, field)) < 0)
 			r = err_set(e, -EBADMSG, "the broker's answer holds no list of %s", field);
+		progress_set(&waiting, json_array_size(all));
 	}
 	if (r == 0)
 		*ret = TAKE_PTR(answer);

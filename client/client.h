@@ -2,8 +2,8 @@
 /*
  * client.h - the command line `coffer`: one table of verbs gives dispatch and help.
  *
- * A handler talks to the broker and prints. It returns 0, a negative errno (exit status 1), or
- * CLIENT_USAGE (exit status 2); the sentence in `e` is printed by client_run, on one line, and by
+ * A handler talks to the broker and prints. It returns 0, a negative errno (exit status 1),
+ * CLIENT_USAGE or CLIENT_TROUBLE (exit status 2), or a positive exit status of its own; the sentence in `e` is printed by client_run, on one line, and by
  * nobody else.
  */
 #pragma once
@@ -16,7 +16,8 @@
 #include "options.h"
 
 #define CLIENT_RUNTIME_DIR "/run/coffer"
-#define CLIENT_USAGE (-9999) /* no errno: how a handler says that it was called wrongly */
+#define CLIENT_USAGE (-9999)   /* no errno: how a handler says that it was called wrongly */
+#define CLIENT_TROUBLE (-9998) /* failed, of a verb whose exit status 1 means something else */
 #define CLIENT_EXIT_USAGE 2
 
 struct client {
@@ -39,6 +40,13 @@ struct verb {
 
 extern const struct verb client_verbs[]; /* verbs.c; ended by a row without a name */
 extern const struct option_row client_common_options[];
+
+/* What the verbs are about: a topic begins at a verb and lasts to the next topic's. */
+struct topic {
+	const char *title;
+	const char *first; /* its first verb */
+};
+extern const struct topic client_topics[]; /* verbs.c; ended by a row without a title */
 
 /*
  * The verb that argv begins with, and how many words its name took (1 or 2). NULL if there is
@@ -94,14 +102,16 @@ int verb_put(struct client *c, const struct options *o, struct err *e);    /* ve
 int verb_get(struct client *c, const struct options *o, struct err *e);    /* verb_get.c */
 int verb_wait(struct client *c, const struct options *o, struct err *e);   /* verb_wait.c */
 int verb_watch(struct client *c, const struct options *o, struct err *e);
-int verb_ls(struct client *c, const struct options *o, struct err *e); /* verb_list.c */
-int verb_info(struct client *c, const struct options *o, struct err *e);
+int verb_ls(struct client *c, const struct options *o, struct err *e);   /* verb_list.c */
+int verb_info(struct client *c, const struct options *o, struct err *e); /* verb_info.c */
 int verb_history(struct client *c, const struct options *o, struct err *e);
 int verb_rollback(struct client *c, const struct options *o, struct err *e); /* verb_change.c */
 int verb_rm(struct client *c, const struct options *o, struct err *e);
 int verb_grant(struct client *c, const struct options *o, struct err *e); /* verb_grant.c */
 int verb_revoke(struct client *c, const struct options *o, struct err *e);
 int verb_grants(struct client *c, const struct options *o, struct err *e);
+int verb_apply(struct client *c, const struct options *o, struct err *e); /* verb_apply.c */
+int verb_diff(struct client *c, const struct options *o, struct err *e);
 int verb_attach(struct client *c, const struct options *o, struct err *e); /* verb_attach.c */
 int verb_detach(struct client *c, const struct options *o, struct err *e);
 int verb_ps(struct client *c, const struct options *o, struct err *e);
@@ -110,3 +120,4 @@ int verb_audit(struct client *c, const struct options *o, struct err *e);   /* v
 int verb_audit_verify(struct client *c, const struct options *o, struct err *e); /* verb_verify.c */
 int verb_version(struct client *c, const struct options *o, struct err *e);      /* help.c */
 int verb_help(struct client *c, const struct options *o, struct err *e);
+int verb_complete(struct client *c, const struct options *o, struct err *e); /* complete.c */

@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "coffer/secret.h"
+#include "crypto_memory.h"
 
 int main(int argc, char **argv)
 {
@@ -11,6 +12,10 @@ int main(int argc, char **argv)
 
 	if (secret_process_init(&e) < 0) {
 		fprintf(stderr, "coffer: %s\n", e.text);
+		return EXIT_FAILURE;
+	}
+	if (crypto_memory_use() < 0) {
+		fputs("coffer: libcrypto has memory of its own already\n", stderr);
 		return EXIT_FAILURE;
 	}
 	return client_run(argc, argv);

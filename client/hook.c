@@ -60,7 +60,11 @@ static int load_must_wait(const char *path, json_t **ret, struct err *e)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, -errno, "cannot read %s", shown);
 	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return err_set(e, -EPERM, "%s is not a file that only root can change", shown);
+		return err_set(
+			e, -EPERM,
+			"%s says which containers must wait, and others than root can change it: "
+			"chown it to root, and chmod it to 0644",
+			shown);
 	text = malloc(HOOK_WAIT_FILE_MAX + 1);
 	if (!text)
 		return err_errno(e, -ENOMEM, "cannot read %s", shown);
@@ -68,7 +72,10 @@ static int load_must_wait(const char *path, json_t **ret, struct err *e)
 	if (n < 0 || n > HOOK_WAIT_FILE_MAX)
 		return err_errno(e, n < 0 ? (int)n : -EFBIG, "cannot read %s", shown);
 	r = hook_wait_parse(text, (size_t)n, ret, e);
-	return r < 0 ? err_prefix(e, r, "%s", shown) : 0;
+	return r < 0 ? err_prefix(e, r,
+	                          "%s says which containers must wait, and cannot be read: mend it",
+	                          shown)
+	             : 0;
 }
 
 /* 1: it must wait, 0: it need not, or -errno. */
@@ -149,7 +156,8 @@ static int leave_pending(const struct hook_config *config, const struct hook_sta
 
 	if (hook_pending_write(config->runtime_dir, s, e) < 0)
 		return EXIT_FAILURE;
-	snprintf(text, sizeof(text), "registered for later: %s", why.text);
+	snprintf(text, sizeof(text),
+	         "registered for later, and started without its secrets for now: %s", why.text);
 	say(text);
 	return EXIT_SUCCESS;
 }
@@ -173,7 +181,8 @@ static int wait_for_broker(const struct hook_config *config, const struct hook_s
 		return EXIT_FAILURE;
 	r = register_until(config, s, deadline, e);
 	if (r == -ETIMEDOUT)
-		err_prefix(e, r, "this container must wait for its secrets, and waited in vain");
+		err_prefix(e, r,
+		           "this container must not start without its secrets, and waited in vain");
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

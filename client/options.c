@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "coffer/name.h"
+#include "nearest.h"
 
 #define OPTION_SHOWN_MAX 64 /* bytes of an unknown option that its error shows */
 
-static const struct option_row *table_find(const struct option_row *table, const char *name,
-                                           size_t len)
+const struct option_row *options_find(const struct option_row *table, const char *name, size_t len)
 {
 	for (; table && table->name; table++)
 		if (strlen(table->name) == len && memcmp(table->name, name, len) == 0)
@@ -22,9 +22,9 @@ static const struct option_row *table_find(const struct option_row *table, const
 
 static const struct option_row *find(const struct options *o, const char *name, size_t len)
 {
-	const struct option_row *row = table_find(o->own, name, len);
+	const struct option_row *row = options_find(o->own, name, len);
 
-	return row ? row : table_find(o->common, name, len);
+	return row ? row : options_find(o->common, name, len);
 }
 
 void options_begin(struct options *o, const struct option_row *common)
@@ -39,12 +39,21 @@ static bool is_option(const char *word)
 }
 
 /* What is behind '=' may be a value that does not belong on a terminal: only the name is shown. */
-static int unknown(const char *word, struct err *e)
+static int unknown(const struct options *o, const char *word, struct err *e)
 {
+	const char *name = word + strspn(word, "-");
+	struct nearest near = { .typed = name, .len = strcspn(name, "=") };
 	char shown[OPTION_SHOWN_MAX];
 
+	for (const struct option_row *row = o->own; row && row->name; row++)
+		nearest_look(&near, row->name);
+	for (const struct option_row *row = o->common; row && row->name; row++)
+		nearest_look(&near, row->name);
 	name_escape(word, strcspn(word, "="), shown, sizeof(shown));
-	return err_set(e, -EINVAL, "there is no option %s here", shown);
+	if (!near.found)
+		return err_set(e, -EINVAL, "there is no option %s here", shown);
+	return err_set(e, -EINVAL, "there is no option %s here: did you mean --%s?", shown,
+	               near.found);
 }
 
 /* One option at argv[0]: 1 or 2 elements taken, or -EINVAL. */
@@ -58,12 +67,12 @@ static int take(struct options *o, int argc, char **argv, struct err *e)
 	if (strcmp(word, "-h") == 0)
 		word = "--help";
 	if (strncmp(word, "--", 2) != 0)
-		return unknown(word, e);
+		return unknown(o, word, e);
 	name = word + 2;
 	len = strcspn(name, "=");
 	row = find(o, name, len);
 	if (!row)
-		return unknown(word, e);
+		return unknown(o, word, e);
 	if (name[len] == '=')
 		value = name + len + 1;
 	if (!row->argument && value)

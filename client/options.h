@@ -23,6 +23,7 @@ struct option_row {
 	const char *argument; /* what stands for its value in the help; NULL: it takes none */
 	bool repeats;
 	const char *help;
+	const char *values; /* separated by spaces: all it may be, or what is often meant; NULL */
 };
 
 struct option_given {
@@ -38,6 +39,9 @@ struct options {
 	size_t words;
 };
 
+/* The row of a name of `len` bytes, or NULL. The table may be NULL. */
+const struct option_row *options_find(const struct option_row *table, const char *name, size_t len);
+
 void options_begin(struct options *o, const struct option_row *common);
 
 /*
@@ -48,7 +52,7 @@ int options_leading(struct options *o, int argc, char **argv, struct err *e);
 
 /*
  * Take all of argv: own and common options, and words. 0 or -EINVAL with a sentence that shows no
- * value.
+ * value, and says which option is nearest to one that is not there.
  */
 int options_rest(struct options *o, const struct option_row *own, int argc, char **argv,
                  struct err *e);

@@ -115,7 +115,7 @@ static int read_line(const struct silence *s, struct secret *line, int *signal, 
 		if (r < 0)
 			return err_errno(e, r, "cannot read from the terminal");
 		if (r == 0)
-			return err_set(e, -ECANCELED, "nothing was entered");
+			return err_set(e, -ECANCELED, "nothing was entered: nothing was done");
 		if (byte == '\n')
 			break;
 		if (len == line->len) {
@@ -162,7 +162,7 @@ int prompt_secret(int in, int out, const char *question, struct secret **ret, st
 			raise(signal);
 			if (signal == SIGTSTP) /* and goes on: the question is asked anew */
 				continue;
-			return err_set(e, -EINTR, "interrupted");
+			return err_set(e, -EINTR, "interrupted: nothing was done");
 		}
 		if (r < 0)
 			return r;

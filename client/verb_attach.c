@@ -32,7 +32,8 @@ int verb_attach(struct client *c, const struct options *o, struct err *e)
 	attachment = json_object_get(reply, "attachment");
 	output_text(stdout, field_text(attachment, "container"));
 	fputs(" ", stdout);
-	output_text(stdout, field_text(attachment, "state"));
+	output_toned(stdout, output_tone_of(field_text(attachment, "state")),
+	             field_text(attachment, "state"));
 	putchar('\n');
 	return 0;
 }
@@ -111,7 +112,9 @@ static void print_reactions(const json_t *attachment)
 		output_text(stdout, field_text(reaction, "on_rotate"));
 		fputs(" of grant ", stdout);
 		output_text(stdout, field_text(reaction, "grant"));
-		fputs(" failed at ", stdout);
+		fputc(' ', stdout);
+		output_toned(stdout, TONE_BAD, "failed");
+		fputs(" at ", stdout);
 		output_text(stdout, field_text(reaction, "last"));
 		fputs(": ", stdout);
 		output_text(stdout, result);

@@ -73,7 +73,9 @@ static int print_lines(const struct client *c, const json_t *reply, struct err *
 
 	json_array_foreach (lines, i, line) {
 		if (!json_is_string(line))
-			return err_set(e, -EBADMSG, "the broker's answer holds what is no line");
+			return err_set(e, -EBADMSG,
+			               "the broker's answer holds what is no line: are client and "
+			               "broker of one version?");
 		if (c->json)
 			puts(json_string_value(line));
 		else

@@ -45,7 +45,11 @@ static void print_matches(const json_t *matches)
 		output_text(stdout, field_text(match, "grant"));
 		printf("  ");
 		output_text(stdout, field_text(match, "name"));
-		printf("  %s", field_true(match, "matches") ? "matches" : "does not match");
+		printf("  ");
+		if (field_true(match, "matches"))
+			output_toned(stdout, TONE_GOOD, "matches");
+		else
+			output_toned(stdout, TONE_NOTICE, "does not match");
 		if (strength[0]) {
 			printf(", ");
 			output_text(stdout, strength);

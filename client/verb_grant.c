@@ -7,23 +7,25 @@
 #include "client.h"
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
+#include "coffer/name.h"
 #include "fields.h"
+#include "grant_text.h"
 #include "output.h"
 
-static const char *const grant_headings[] = { "ID",      "NAME",      "CONDITIONS", "PATH",
-	                                      "MODE",    "UID",       "GID",        "ALLOWS",
-	                                      "CREATED", "ON-ROTATE", NULL };
+static const char *const grant_headings[] = { "ID",      "NAME",       "~CONDITIONS", "PATH",
+	                                      "MODE",    "UID",        "GID",         "~ALLOWS",
+	                                      "CREATED", "~ON-ROTATE", NULL };
 
 /* Conditions that are one text each: option and field share their name. */
 static const char *const text_conditions[] = { "runtime", "container", "image", "unit" };
 
 /* Leaves to use what is weak, option and field. */
 static const struct {
-	const char *option, *field, *shown;
+	const char *option, *field;
 } leaves[] = {
-	{ "allow-tag", "allow_tag", "tag" },
-	{ "allow-weak", "allow_weak", "weak" },
-	{ "allow-unverified", "allow_unverified", "unverified" },
+	{ "allow-tag", "allow_tag" },
+	{ "allow-weak", "allow_weak" },
+	{ "allow-unverified", "allow_unverified" },
 };
 
 static int take_conditions(const struct options *o, json_t *conditions, struct err *e)
@@ -84,6 +86,22 @@ static int take_request(const struct options *o, json_t *parameters, struct err 
 	return r;
 }
 
+/* What a newcomer looks for in vain: nothing stored yet, or conditions that nobody meets. */
+static void note_effect(const json_t *reply, const char *name)
+{
+	const json_t *matching = json_object_get(reply, "matching");
+	char shown[NAME_LEN_MAX + 1];
+
+	name_escape(name, strlen(name), shown, sizeof(shown));
+	if (json_is_false(json_object_get(reply, "stored")))
+		output_note("there is no %s %s yet: it shows when it is put",
+		            name[strlen(name) - 1] == '/' ? "secret below" : "secret", shown);
+	if (json_is_integer(matching) && json_integer_value(matching) == 0)
+		output_note(
+			"no running container that Coffer knows matches now; if one should, see: "
+			"coffer explain CONTAINER");
+}
+
 int verb_grant(struct client *c, const struct options *o, struct err *e)
 {
 	SCOPED(json_ptr) json_t *parameters = json_object();
@@ -94,6 +112,8 @@ int verb_grant(struct client *c, const struct options *o, struct err *e)
 		r = client_call(c, "Grant", TAKE_PTR(parameters), &reply, e);
 	if (r == 0)
 		r = client_changed(c, reply, e);
+	if (r >= 0)
+		note_effect(reply, o->word[0]);
 	if (r == 0) {
 		output_text(stdout, field_text(reply, "id"));
 		putchar('\n');
@@ -114,55 +134,9 @@ int verb_revoke(struct client *c, const struct options *o, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-/* "container=web label:app=payments" */
-static char *conditions_text(const json_t *grant)
-{
-	const json_t *conditions = json_object_get(grant, "conditions");
-	json_t *labels = json_object_get(conditions, "labels"), *value = NULL;
-	const char *gap = "", *key = NULL;
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_LEN(text_conditions); i++) {
-		const char *condition = field_text(conditions, text_conditions[i]);
-
-		if (!condition[0])
-			continue;
-		fprintf(out, "%s%s=%s", gap, text_conditions[i], condition);
-		gap = " ";
-	}
-	json_object_foreach (labels, key, value) {
-		fprintf(out, "%slabel:%s=%s", gap, key,
-		        json_is_string(value) ? json_string_value(value) : "?");
-		gap = " ";
-	}
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-/* "tag,weak" */
-static const char *leaves_text(const json_t *grant, char *text, size_t size)
-{
-	text[0] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
-		size_t used = strlen(text);
-
-		if (field_true(grant, leaves[i].field))
-			snprintf(text + used, size - used, "%s%s", used ? "," : "",
-			         leaves[i].shown);
-	}
-	return text;
-}
-
 static int add_grant(struct table *table, const json_t *grant)
 {
-	SCOPED(free_ptr) char *conditions = conditions_text(grant);
+	SCOPED(free_ptr) char *conditions = grant_conditions_text(grant);
 	char uid[FIELD_NUMBER_MAX], gid[FIELD_NUMBER_MAX], allows[64];
 	const char *cells[] = { field_text(grant, "id"),
 		                field_text(grant, "name"),
@@ -171,7 +145,7 @@ static int add_grant(struct table *table, const json_t *grant)
 		                field_text(grant, "mode"),
 		                field_number(grant, "uid", uid),
 		                field_number(grant, "gid", gid),
-		                leaves_text(grant, allows, sizeof(allows)),
+		                grant_leaves_text(grant, allows, sizeof(allows)),
 		                field_text(grant, "created"),
 		                field_text(grant, "on_rotate") };
 

@@ -6,12 +6,13 @@
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
 #include "fields.h"
+#include "info.h"
 #include "output.h"
 
 static const char *const secret_headings[] = { "NAME",     "VERSION", "SIZE",
 	                                       "MODIFIED", "EXPIRES", NULL };
-static const char *const version_headings[] = { "VERSION", "SIZE",   "CREATED",
-	                                        "EXPIRES", "LABELS", NULL };
+static const char *const version_headings[] = { "VERSION", "SIZE",    "CREATED",
+	                                        "EXPIRES", "~LABELS", NULL };
 
 static int no_memory(struct err *e)
 {
@@ -56,46 +57,6 @@ int verb_ls(struct client *c, const struct options *o, struct err *e)
 	return print_secrets(c, json_object_get(answer, "secrets"), e);
 }
 
-static int fetch_info(const struct client *c, const char *name, json_t **ret, struct err *e)
-{
-	json_t *parameters = json_object();
-	int r = set_text(parameters, "name", name, e);
-
-	if (r < 0) {
-		json_decref(parameters);
-		return r;
-	}
-	return client_call(c, "Info", parameters, ret, e);
-}
-
-int verb_info(struct client *c, const struct options *o, struct err *e)
-{
-	SCOPED(json_ptr) json_t *reply = NULL;
-	SCOPED(free_ptr) char *labels = NULL;
-	const json_t *secret = NULL;
-	char version[FIELD_NUMBER_MAX], size[FIELD_NUMBER_MAX];
-	int r = fetch_info(c, o->word[0], &reply, e);
-
-	if (r < 0)
-		return r;
-	if (c->json)
-		return output_json(reply, e);
-	secret = json_object_get(reply, "secret");
-	labels = field_labels(secret, "labels");
-	if (!labels)
-		return no_memory(e);
-	output_fact(stdout, 0, "name", field_text(secret, "name"));
-	output_fact(stdout, 0, "version", field_number(secret, "version", version));
-	output_fact(stdout, 0, "size", field_number(secret, "size", size));
-	output_fact(stdout, 0, "modified", field_text(secret, "created"));
-	output_fact(stdout, 0, "expires", field_text(secret, "expires"));
-	output_fact(stdout, 0, "expired", field_true(secret, "expired") ? "yes" : "no");
-	output_fact(stdout, 0, "private key", field_true(secret, "private_key") ? "yes" : "no");
-	output_fact(stdout, 0, "labels", labels);
-	printf("%-14s %zu\n", "versions", json_array_size(json_object_get(reply, "versions")));
-	return 0;
-}
-
 static int print_versions(const struct client *c, const json_t *versions, struct err *e)
 {
 	SCOPED(table_free_ptr) struct table *table = table_new(version_headings);
@@ -123,7 +84,7 @@ int verb_history(struct client *c, const struct options *o, struct err *e)
 	SCOPED(json_ptr) json_t *reply = NULL;
 	SCOPED(json_ptr) json_t *answer = NULL;
 	json_t *versions = NULL;
-	int r = fetch_info(c, o->word[0], &reply, e);
+	int r = info_fetch(c, o->word[0], &reply, e);
 
 	if (r < 0)
 		return r;

@@ -64,12 +64,12 @@ int verb_status(struct client *c, const struct options *o, struct err *e)
 		                           : field_number(reply, lines[line].field, number);
 
 		if (text[0])
-			output_fact(stdout, 0, lines[line].label, text);
+			output_fact_toned(stdout, lines[line].label, output_tone_of(text), text);
 	}
 	print_slots(json_object_get(reply, "slots"));
 	json_array_foreach (json_object_get(reply, "warnings"), i, warning) {
-		output_fact(stdout, 0, "warning",
-		            json_is_string(warning) ? json_string_value(warning) : "?");
+		output_fact_toned(stdout, "warning", TONE_NOTICE,
+		                  json_is_string(warning) ? json_string_value(warning) : "?");
 	}
 	return 0;
 }

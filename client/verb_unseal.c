@@ -157,11 +157,15 @@ static int slot_key(const json_t *slot, const struct held *held, struct secret *
 	if (r == 0)
 		r = json_get_int(slot, "memory", true, 1, (int64_t)KEYS_MEMORY_MAX, &memory, e);
 	if (r < 0)
-		return err_prefix(e, r, "a slot of the store is not sane");
+		return err_prefix(e, r,
+		                  "the broker told of an unseal slot that makes no sense (is it of "
+		                  "our version?)");
 	if (sodium_base642bin(salt, sizeof(salt), text, strlen(text), NULL, &len, NULL,
 	                      sodium_base64_VARIANT_ORIGINAL) != 0 ||
 	    len != sizeof(salt))
-		return err_set(e, -EINVAL, "a slot of the store has a salt that is none");
+		return err_set(e, -EINVAL,
+		               "the broker told of an unseal slot whose salt is none (is it of our "
+		               "version?)");
 	return keys_from_passphrase(held->content, salt, (uint64_t)ops, (uint64_t)memory, ret, e);
 }
 
@@ -246,6 +250,13 @@ int verb_unseal(struct client *c, const struct options *o, struct err *e)
 		r = take_held(o, &held, e);
 	if (r == 0)
 		r = try_slots(call, slots, &held, options_has(o, "accept-rollback"), e);
+	if (strcmp(field_text(status, "state"), "unsealed") != 0)
+		return r;
+	if (r == -EKEYREJECTED)
+		return err_prefix(e, r, "the store is unsealed already, and stays so");
+	if (r == 0)
+		output_warning("the store was unsealed already: nothing was done; this %s opens it",
+		               held.kind);
 	return r;
 }
 

@@ -15,6 +15,7 @@
 #include "coffer/times.h"
 #include "fields.h"
 #include "output.h"
+#include "progress.h"
 
 #define SHOWN_MAX 300 /* of a name in an error's sentence */
 
@@ -69,7 +70,7 @@ static int stream_next(struct stream *s, const json_t **ret, struct err *e)
 		int r;
 
 		if (s->over)
-			return err_set(e, -EPIPE, "the broker ended its answer");
+			return err_set(e, -EPIPE, "the broker ended its answer: see its log");
 		json_decref(TAKE_PTR(s->reply));
 		s->at = 0;
 		set_patience(s);
@@ -81,7 +82,9 @@ static int stream_next(struct stream *s, const json_t **ret, struct err *e)
 		}
 		if (r == -ECONNRESET && s->answered)
 			return err_set(e, r,
-			               "the broker went away: what happened since is not known");
+			               "the broker went away: what happened since is not known; "
+			               "once it is "
+			               "back, start again");
 		if (r < 0)
 			return r;
 		s->answered = true;
@@ -174,6 +177,7 @@ static int read_wish(const struct options *o, struct wish *w, int64_t *ret_ns, s
 int verb_wait(struct client *c, const struct options *o, struct err *e)
 {
 	SCOPED(stream_clear) struct stream s = { 0 };
+	SCOPED(progress_end) struct progress waiting = { .fd = -1 };
 	struct wish w = { 0 };
 	int64_t patience_ns = 0;
 	bool done = false;
@@ -182,13 +186,18 @@ int verb_wait(struct client *c, const struct options *o, struct err *e)
 	if (r < 0)
 		return r;
 	s.deadline_ns = patience_ns ? times_boottime() + patience_ns : 0;
+	progress_begin(&waiting, c, "waiting", PROGRESS_WAIT, 0);
+	progress_note(&waiting, w.name);
 	r = stream_begin(c, w.name, &s, e);
+	if (r == 0)
+		call_set_tick(s.call, progress_tick, &waiting);
 	while (r == 0 && !done) {
 		const json_t *event = NULL;
 
 		r = stream_next(&s, &event, e);
 		done = r == 0 && event && see(&w, event);
 	}
+	progress_end(&waiting);
 	if (r == -ETIME)
 		return too_late(&w, e);
 	return r < 0 ? r : print_wish(c, &w, e);

@@ -26,6 +26,8 @@ struct chain_verifier {
 	uint64_t line;                  /* in it */
 	bool unfinished;                /* the file read last ends in half a line */
 	struct chain_fault fault;
+	void (*on_read)(void *arg, size_t bytes); /* NULL: nobody asked */
+	void *on_read_arg;
 	unsigned char buffer[READ_SIZE];
 };
 
@@ -52,6 +54,13 @@ void chain_verifier_free_ptr(struct chain_verifier **v)
 {
 	chain_verifier_free(*v);
 	*v = NULL;
+}
+
+void chain_verifier_on_read(struct chain_verifier *v, void (*read)(void *arg, size_t bytes),
+                            void *arg)
+{
+	v->on_read = read;
+	v->on_read_arg = arg;
 }
 
 /*
@@ -234,6 +243,8 @@ int chain_verify_file(struct chain_verifier *v, int fd, const char *name, struct
 		if (n == 0)
 			break;
 		offset += n;
+		if (v->on_read)
+			v->on_read(v->on_read_arg, (size_t)n);
 		n = check_buffer(v, rest + (size_t)n, e);
 		if (n < 0)
 			return (int)n;

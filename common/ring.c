@@ -45,13 +45,12 @@ struct ring {
 	struct ring_record main[RING_SLOTS];
 };
 
-#define DONE_MARK (1ULL << 63) /* in `line`, with a position; no log has so many lines */
-
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_CHAR_LOCK_FREE == 2,
                "an atomic with a lock would not work between processes");
 _Static_assert((RING_SLOTS & (RING_SLOTS - 1)) == 0, "slots are found by masking");
 _Static_assert(offsetof(struct ring, head) == offsetof(struct ring_head, head) &&
                        offsetof(struct ring, fold_used) == offsetof(struct ring_head, fold_used) &&
+                       offsetof(struct ring, run) == offsetof(struct ring_head, run) &&
                        offsetof(struct ring, released) == offsetof(struct ring_head, released) &&
                        offsetof(struct ring, last) == offsetof(struct ring_head, last),
                "the head keeps its places");
@@ -277,7 +276,7 @@ static void note_place(struct ring *ring, uint32_t place)
 /* The mark of a record of main that is in the log, though one in front of it is not: passed over. */
 static uint64_t done(uint64_t position)
 {
-	return DONE_MARK | position;
+	return RING_DONE | position;
 }
 
 static bool take_main(struct ring *ring, struct ring_record *ret, bool *corrupt)

@@ -74,6 +74,12 @@ static bool is_logged(const struct source *s, size_t place)
 	return line != 0 && line <= s->last_line;
 }
 
+/* That of an earlier lap says another position. */
+static bool is_done(const struct source *s, size_t place, uint64_t at)
+{
+	return __atomic_load_n(&s->line[place], __ATOMIC_RELAXED) == (RING_DONE | at);
+}
+
 /* 1, or 0: what cannot be carried over is counted in *gaps. */
 static int carry_record(struct ring *to, const unsigned char *slot, uint64_t *gaps)
 {
@@ -93,15 +99,17 @@ static int carry_record(struct ring *to, const unsigned char *slot, uint64_t *ga
 
 static int carry_main(struct ring *to, const struct source *s, uint64_t *gaps)
 {
-	uint64_t at = s->head.released;
+	uint64_t taken = s->head.taken - s->head.released;
 	int count = 0;
 
-	/* Lines were given in the order of taking: what is in the log stands in front. */
-	while (at != s->head.taken && is_logged(s, at % s->head.slots))
-		at++;
-	for (; at != s->head.head; at++)
-		count += carry_record(to, s->main + (at % s->head.slots) * s->head.record_size,
-		                      gaps);
+	for (uint64_t n = 0; n < s->head.head - s->head.released; n++) {
+		uint64_t at = s->head.released + n;
+		size_t place = at % s->head.slots;
+
+		if ((n < taken && is_logged(s, place)) || is_done(s, place, at))
+			continue;
+		count += carry_record(to, s->main + place * s->head.record_size, gaps);
+	}
 	return count;
 }
 
@@ -133,6 +141,13 @@ static bool has_last(const struct source *s)
 		return false;
 	memcpy(&record, s->fold + (size_t)h->fold_used * h->record_size, RECORD_SIZE_MIN);
 	return record.count != h->count_before;
+}
+
+uint64_t ring_carry_run(const void *memory, size_t size)
+{
+	struct source s = { 0 };
+
+	return find_parts(&s, memory, size) < 0 ? 0 : s.head.run;
 }
 
 int ring_carry(struct ring *to, const void *memory, size_t size, uint64_t last_line)

@@ -17,6 +17,7 @@
 #include "coffer/cleanup.h"
 #include "coffer/kern.h"
 #include "coffer/log.h"
+#include "flow/farewell.h"
 #include "flow/fdstore.h"
 #include "flow/registry_json.h"
 #include "flow/report.h"
@@ -154,7 +155,7 @@ static int revive(struct container *c)
 	ring_recover(c->ring);
 	report_container(c, "revive", "broker and worker had ended");
 	log_info("%s: its mount goes on", container_label(c, label, sizeof(label)));
-	mount_watch(c);
+	mount_watch(c, true);
 	/* While sealed its values are not had: its requests wait in the kernel until the unseal. */
 	if (serving_start(c, &why) == -ENOKEY)
 		return 0;
@@ -163,10 +164,28 @@ static int revive(struct container *c)
 	return 0;
 }
 
+/* Of one that has ended: its records, from the manager. */
+static void take_kept_records(struct container *c)
+{
+	struct fdstore_mount mount;
+
+	if (fdstore_take(c->set->fdstore, c, &mount) < 0)
+		return;
+	fd_close(mount.fuse);
+	fd_close(mount.clone);
+	(void)shared_take(c, mount.shared, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
 /* It is dead, or was never there. */
 static void without_worker(struct container *c, bool restored)
 {
 	c->flow = FLOW_IDLE;
+	if (c->gone) {
+		if (restored)
+			take_kept_records(c);
+		farewell_end(c);
+		return;
+	}
 	if (!restored || revive(c) < 0)
 		start_afresh(c);
 }
@@ -179,9 +198,12 @@ static void go_on(struct container *c)
 
 void adopt_worker_ended(struct container *c)
 {
+	bool gone = c->gone;
+
 	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
 	without_worker(c, true);
-	go_on(c);
+	if (!gone)
+		go_on(c);
 }
 
 /* It may have answered, and it is we who were busy; or it is all that holds the mount. */
@@ -223,9 +245,9 @@ static int on_left_end(sd_event_source *source, int fd, uint32_t events, void *a
 
 /*
  * One that lives but cannot be reached makes room for a successor: two must not serve one mount.
- * False: it has ended.
+ * False: it has ended, or its end is not to be watched.
  */
-static bool end_left(struct container *c)
+static bool end_left(struct container *c, bool watch)
 {
 	SCOPED_FD int pidfd = c->left_worker ? kern_pidfd_open(c->left_worker, 0) : -1;
 	uint64_t started = 0;
@@ -234,6 +256,8 @@ static bool end_left(struct container *c)
 	    started != c->left_worker_start || !kern_pidfd_alive(pidfd))
 		return false;
 	kern_pidfd_send_signal(pidfd, SIGKILL);
+	if (!watch)
+		return false;
 	if (sd_event_add_io(c->set->b->event, &c->left_source, pidfd, EPOLLIN, on_left_end, c) < 0)
 		return false;
 	sd_event_source_set_io_fd_own(c->left_source, true);
@@ -260,10 +284,18 @@ void adopt_begin(struct container *c, const json_t *saved)
 		worker_stop(c->worker);
 		c->worker = NULL;
 	}
-	if (result >= 0 || (restored && end_left(c)))
+	if (result >= 0 || end_left(c, restored))
 		c->flow = FLOW_ADOPTING;
 	else
 		without_worker(c, restored);
+}
+
+/* Its steps may have been made, of some predecessor of this worker. */
+static bool was_prepared(const struct container *c)
+{
+	const uint8_t *token = c->shared->made.token;
+
+	return sodium_memcmp(token, c->update->token, sizeof(c->update->token)) == 0;
 }
 
 /* How far the change under way has come, by the worker's word; the registration knows its steps. */
@@ -275,8 +307,13 @@ static int go_on_with_update(struct container *c, const struct wr_escrow *escrow
 		update_commit(c);
 		return 0;
 	}
-	if (sodium_memcmp(escrow->prepared, c->update->token, sizeof(c->update->token)) != 0)
-		return update_resume(c); /* it dropped what it had heard of it */
+	if (sodium_memcmp(escrow->prepared, c->update->token, sizeof(c->update->token)) != 0) {
+		int result = update_resume(c); /* it dropped what it had heard of it */
+
+		if (result == -ENOKEY && !was_prepared(c))
+			result = update_resume_without(c);
+		return result;
+	}
 	if (c->mount == MOUNT_UP)
 		update_run(c);
 	else
@@ -340,11 +377,15 @@ int adopt_on_worker(struct container *c, struct record *r)
 	if (!makes_sense(c, r))
 		return -EBADMSG;
 	result = shared_take(c, TAKE_FD(r->fds[0]), TAKE_FD(r->fds[1]));
+	if (c->gone) {
+		farewell_end(c);
+		return 0;
+	}
 	if (escrow->mounted) {
 		c->fuse_fd = TAKE_FD(r->fds[2]);
 		c->clone_fd = TAKE_FD(r->fds[3]);
 		c->mount = MOUNT_UP;
-		mount_watch(c);
+		mount_watch(c, true);
 		fdstore_keep(c); /* a manager that was told to stop us has forgotten it */
 	}
 	if (result >= 0 && ours && !c->ring)

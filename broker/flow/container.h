@@ -120,7 +120,8 @@ struct container {
 	bool check_repeated; /* one that was killed, once */
 	pid_t left_worker; /* serves since an earlier broker: its pid and start time, 0 if there is none */
 	uint64_t left_worker_start;
-	bool lost_watch;
+	bool lost_watch; /* its mount was seen at its place: it may be lost */
+	bool gone; /* ended while no broker was there: only its records are still to be had (farewell.c) */
 	bool unsaved; /* its registration on disk is behind */
 	struct waiter *waiters;
 	struct waiting *connections; /* of the workload socket, until its worker is ready */
@@ -165,6 +166,8 @@ struct containers {
 int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
                        struct container **ret, struct err *e);
 void container_end(struct container *c, const char *why); /* gone: everything is freed */
+/* A zeroed one, without facts. `instance` NULL: a random one. */
+void container_init(struct container *c, struct containers *set, const uint8_t *instance);
 /*
  * By "runtime/name", instance, engine's name or id, or unit. NULL with `*ambiguous` if the name is that of several.
  */
@@ -191,6 +194,8 @@ void registry_free(struct containers *set);
 void container_step(struct container *c);
 void container_flow_done(
 	struct container *c); /* a flow ended: step again if dirty, tell who waits */
+void container_failed(struct container *c,
+                      const char *why); /* a change could not be made as a whole */
 void container_stuck(
 	struct container *c); /* a flow failed: nothing is tried before the next change */
 void container_wait_mount(struct container *c, struct waiter *waiter); /* takes it over */
@@ -229,8 +234,9 @@ int update_withdraw_all(struct container *c); /* reads of every file fail, and i
 int mount_folder(struct container *c);        /* the empty folder only */
 int mount_detach(struct container *c);
 void mount_clear_old(
-	struct container *c);          /* a mount that an earlier broker left: `dev` says which */
-void mount_watch(struct container *c); /* notice when it is unmounted from inside */
+	struct container *c); /* a mount that an earlier broker left: `dev` says which */
+/* Notice when it is unmounted from inside; or, if it is an earlier broker's mount, was meanwhile. */
+void mount_watch(struct container *c, bool taken_over);
 int update_begin(struct container *c, struct plan *plan, struct err *e);
 void update_finish(struct container *c); /* the worker is told that all steps are made */
 void update_run(struct container *c);    /* the attacher's part, (again) */
@@ -242,6 +248,8 @@ void update_commit(
 	struct container *c); /* our tree says what the worker's says; the change is over */
 void update_abandon(struct container *c);
 int update_resume(struct container *c); /* a new worker is told of the change under way */
+/* The same where what is to come cannot be had, and none of it was made: what goes, goes. */
+int update_resume_without(struct container *c);
 /* released.c: the worker says that nobody can reach a node any more; those without a name go. */
 void update_released(struct container *c, uint64_t node);
 void update_drop_released(struct container *c);
@@ -274,10 +282,12 @@ void shared_drop(struct container *c);
 /* drain.c */
 int drain_new(struct containers *set, struct err *e);
 void drain_free(struct containers *set); /* writes what is folded */
-void drain_now(struct container *c);
-void drain_promptly(struct container *c); /* and again soon, for who waits for its opens */
-void drain_last(
-	struct container *c); /* it has ended: its counts are written, its budget forgotten */
+/* Takes what its ring has. False if something is left: what was taken before has to be safe first. */
+bool drain_now(struct container *c);
+void drain_promptly(struct container *c); /* what is easily had, and again soon */
+/* Before its ring goes: all that is in it becomes lines, on disk unless that cannot be written. */
+void drain_settle(struct container *c);
+void drain_last(struct container *c); /* it has ended: its budget is forgotten */
 int drain_watch(struct container *c);
 void drain_arm_fold(struct containers *set);
 void drain_all(struct containers *set); /* every ring, and what is folded */

@@ -110,6 +110,15 @@ size_t containers_count(const struct containers *c)
 	return c->count;
 }
 
+size_t containers_matching(const struct containers *set, const struct grant *g)
+{
+	size_t count = 0;
+
+	for (const struct container *c = set->first; c; c = c->next)
+		count += policy_matches(g, &c->facts.subject, NULL, NULL);
+	return count;
+}
+
 bool containers_hold(struct containers *c, const struct peer *peer)
 {
 	const struct container *found = identity_by_cgroup(c, peer);

@@ -17,6 +17,10 @@ void containers_free(struct containers *c);
 
 size_t containers_count(const struct containers *c);
 
+/* How many of them a grant's conditions hold for. */
+struct grant;
+size_t containers_matching(const struct containers *c, const struct grant *g);
+
 /*
  * Whether what an earlier broker left is still being taken over; ready_announce is called when that
  * is done. NULL is fine.

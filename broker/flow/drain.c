@@ -92,8 +92,8 @@ static void take(struct container *c, const struct ring_record *record)
  */
 enum drain_how {
 	DRAIN_GENTLY,     /* no folds while counts wait to become lines */
-	DRAIN_FOLDS,      /* lines are made next */
-	DRAIN_EVERYTHING, /* what is left in the ring would be lost, or lose its name */
+	DRAIN_FOLDS,      /* though counts wait, but for those that are not safe */
+	DRAIN_EVERYTHING, /* what is left in the ring would be lost with it */
 };
 
 static bool takes_folds(const struct container *c, enum drain_how how)
@@ -103,12 +103,15 @@ static bool takes_folds(const struct container *c, enum drain_how how)
 	return !c->folds_taken && (how == DRAIN_FOLDS || !c->counts_wait);
 }
 
-/* Returns how many were taken. */
-static int drain(struct container *c, enum drain_how how)
+/* Returns how many were taken; *ret_all, which may be NULL, whether that is all there was. */
+static int drain(struct container *c, enum drain_how how, bool *ret_all)
 {
 	struct ring_record record;
 	bool corrupt = false, folds;
 	int count = 0;
+
+	if (ret_all)
+		*ret_all = true;
 
 	if (!c->ring || !c->set->fold) /* or the broker leaves: it is the next one's */
 		return 0;
@@ -123,6 +126,8 @@ static int drain(struct container *c, enum drain_how how)
 		count++;
 	}
 	sodium_memzero(&record, sizeof(record));
+	if (ret_all)
+		*ret_all = folds && count < DRAIN_BATCH;
 	c->ring_corrupt |= corrupt;
 	if (count)
 		drain_arm_fold(c->set);
@@ -133,7 +138,7 @@ static int drain(struct container *c, enum drain_how how)
 static void write_folds(struct containers *set)
 {
 	for (struct container *c = set->first; c; c = c->next)
-		drain(c, DRAIN_FOLDS);
+		drain(c, DRAIN_FOLDS, NULL);
 	if (audit_fold_flush(set->fold, times_now(), true) < 0)
 		return; /* it waits on */
 	set->folds++;
@@ -163,14 +168,29 @@ static int on_fold_due(sd_event_source *source, uint64_t usec, void *arg)
 	return 0;
 }
 
-void drain_now(struct container *c)
+bool drain_now(struct container *c)
 {
-	drain(c, DRAIN_EVERYTHING);
+	bool all;
+
+	drain(c, DRAIN_FOLDS, &all);
+	return all;
+}
+
+void drain_settle(struct container *c)
+{
+	struct containers *set = c->set;
+
+	if (!set->fold)
+		return;
+	drain(c, DRAIN_EVERYTHING, NULL);
+	if (c->counts_wait)
+		write_folds(set);
+	if (audit_dirty(set->b->audit))
+		(void)audit_pump_flush(set->b->audit_pump, NULL);
 }
 
 void drain_last(struct container *c)
 {
-	drain(c, DRAIN_EVERYTHING);
 	audit_fold_forget(c->set->fold, c->instance_text, times_now());
 }
 
@@ -221,7 +241,7 @@ void drain_promptly(struct container *c)
 {
 	int enabled = SD_EVENT_OFF;
 
-	drain(c, DRAIN_GENTLY);
+	drain(c, DRAIN_GENTLY, NULL);
 	if (c->drain_timer)
 		sd_event_source_get_enabled(c->drain_timer, &enabled);
 	if (enabled != SD_EVENT_OFF)
@@ -232,7 +252,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct container *c = arg;
 
-	int count = drain(c, DRAIN_GENTLY);
+	int count = drain(c, DRAIN_GENTLY, NULL);
 
 	if (c->ring_corrupt)
 		mount_failed(c, "its worker wrote nonsense into the audit ring and was ended");
@@ -251,7 +271,7 @@ static int on_wake(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 	if (read(fd, &count, sizeof(count)) < 0)
 		return 0;
-	drain(c, DRAIN_GENTLY);
+	drain(c, DRAIN_GENTLY, NULL);
 	look_again(c, DRAIN_USEC); /* which also looks at what is corrupt */
 	return 0;
 }

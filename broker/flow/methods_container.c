@@ -195,7 +195,8 @@ int method_attachments(struct broker *b, struct call *call, json_t *parameters, 
 
 	containers_drain(b->containers); /* so that "last opened" is of now */
 	for (struct container *c = b->containers->first; c; c = c->next)
-		json_array_append_new(list, describe_attachment(c));
+		if (!c->gone)
+			json_array_append_new(list, describe_attachment(c));
 	return call_reply(call, json_pack("{s:o}", "attachments", list));
 }
 

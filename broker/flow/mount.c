@@ -252,7 +252,7 @@ static void on_mounted(struct container *c, struct record *r)
 	registry_save(c);
 	report_container(c, "attach", NULL);
 	log_info("%s: attached at %s", container_label(c, label, sizeof(label)), c->folder);
-	mount_watch(c);
+	mount_watch(c, false);
 	container_tell_waiters(c, 0, c->folder);
 	container_flow_done(c);
 }
@@ -456,13 +456,15 @@ static int on_mounts_changed(sd_event_source *source, int fd, uint32_t events, v
 	return 0;
 }
 
-void mount_watch(struct container *c)
+void mount_watch(struct container *c, bool taken_over)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/mountinfo", c->facts.fixed.pid);
 	c->mounts_fd = open(path, O_RDONLY | O_CLOEXEC);
 	watch_arm(c->set);
+	if (taken_over && !c->facts.root[0]) /* it runs: the mount was at its place */
+		c->lost_watch = true;
 	if (c->mounts_fd < 0 || sd_event_add_io(c->set->b->event, &c->mounts_source, c->mounts_fd,
 	                                        EPOLLPRI, on_mounts_changed, c) < 0)
 		log_warn("cannot watch the mounts of process %d; an unmount from inside goes "

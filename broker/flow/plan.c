@@ -108,10 +108,10 @@ static bool is_placeholder(const struct node *n)
 
 static bool as_wanted(const struct node *n, const struct want *w)
 {
-	return n->kind == NODE_FILE && !n->denied && !n->withdrawn && n->version == w->version &&
-	       n->mode == w->mode && n->uid == w->uid && n->gid == w->gid &&
-	       n->expires_ns == w->expires_ns && n->mtime_ns == w->mtime_ns && n->set == w->set &&
-	       strcmp(n->name, w->name) == 0;
+	return n->kind == NODE_FILE && !n->denied && !n->withdrawn && !n->lacking &&
+	       n->version == w->version && n->mode == w->mode && n->uid == w->uid &&
+	       n->gid == w->gid && n->expires_ns == w->expires_ns && n->mtime_ns == w->mtime_ns &&
+	       n->set == w->set && strcmp(n->name, w->name) == 0;
 }
 
 static void plan_removals(const struct index *x, const struct want *wants, size_t count,

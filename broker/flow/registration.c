@@ -36,6 +36,8 @@ struct container *container_find(struct containers *set, const char *name, bool 
 
 	*ambiguous = false;
 	for (struct container *c = set->first; c; c = c->next) {
+		if (c->gone)
+			continue;
 		if (strcmp(c->instance_text, name) == 0)
 			return c;
 		if (!is_called(c, name) &&
@@ -147,8 +149,13 @@ static bool shares_pid_namespace(struct containers *set, const struct container 
 	return shared;
 }
 
-static int fill(struct container *c, const uint8_t *instance)
+void container_init(struct container *c, struct containers *set, const uint8_t *instance)
 {
+	c->set = set;
+	c->fuse_fd = c->clone_fd = c->shared_fd = c->wake_fd = c->mounts_fd = -1;
+	c->facts = (struct facts){
+		.pidfd = -1, .cgroup_fd = -1, .mnt_fd = -1, .pid_fd = -1, .user_fd = -1
+	};
 	if (instance)
 		memcpy(c->instance, instance, sizeof(c->instance));
 	else
@@ -157,8 +164,6 @@ static int fill(struct container *c, const uint8_t *instance)
 	               sizeof(c->instance));
 	snprintf(c->folder, sizeof(c->folder), "%s", c->set->b->config->mount_folder);
 	c->since_ns = times_now();
-	return sd_event_add_io(c->set->b->event, &c->end_source, c->facts.pidfd, EPOLLIN, on_end,
-	                       c);
 }
 
 int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
@@ -168,6 +173,7 @@ int container_register(struct containers *set, struct facts *facts, const uint8_
 		container_by_cgroup(set, facts->fixed.cgroup_v2, facts->fixed.cgroup_id);
 	int result = may_register(set, facts, e);
 	struct container *c;
+	struct facts none;
 
 	if (result < 0)
 		return result;
@@ -177,13 +183,11 @@ int container_register(struct containers *set, struct facts *facts, const uint8_
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
-	c->set = set;
-	c->fuse_fd = c->clone_fd = c->shared_fd = c->wake_fd = c->mounts_fd = -1;
+	container_init(c, set, instance);
+	none = c->facts;
 	c->facts = *facts;
-	*facts = (struct facts){
-		.pidfd = -1, .cgroup_fd = -1, .mnt_fd = -1, .pid_fd = -1, .user_fd = -1
-	};
-	result = fill(c, instance);
+	*facts = none;
+	result = sd_event_add_io(set->b->event, &c->end_source, c->facts.pidfd, EPOLLIN, on_end, c);
 	if (result < 0) {
 		facts_clear(&c->facts);
 		free(c);
@@ -215,6 +219,7 @@ void container_end(struct container *c, const char *why)
 
 	drain_now(c);
 	report_container(c, "end", why);
+	drain_settle(c);
 	container_tell_waiters(c, -ESRCH, "the container has ended");
 	workload_drop_waiting(c);
 	unlink_from_set(c);

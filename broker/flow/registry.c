@@ -25,6 +25,7 @@
 #include "coffer/log.h"
 #include "flow/adopt.h"
 #include "flow/container.h"
+#include "flow/farewell.h"
 #include "flow/fdstore.h"
 #include "flow/inspection.h"
 #include "flow/registry_json.h"
@@ -104,23 +105,9 @@ static bool may_come_later(int error)
 	       error == -ENFILE || error == -ETIMEDOUT || error == -ECANCELED;
 }
 
-static void drop(struct containers *set, const char *name, int error, const char *why)
-{
-	SCOPED_FD int dir = registry_open(set);
-
-	if (error != -ESRCH) /* it ended while we were away */
-		log_warn("registration %s is %s: %s", name,
-		         may_come_later(error) ? "put off" : "dropped", why);
-	if (may_come_later(error))
-		return;
-	adopt_forget(set, name);
-	if (dir >= 0) /* last: it tells of the rest */
-		unlinkat(dir, name, 0);
-}
-
 /*
- * A worker whose container ended while no broker was there: it holds its own mount, so it would serve
- * nobody for ever. By pid and start time: that process and no other.
+ * A worker whose container ended: it holds its own mount, so it would serve nobody for ever. By pid and
+ * start time: that process and no other.
  */
 static void end_left_worker(const json_t *object)
 {
@@ -138,15 +125,30 @@ static void end_left_worker(const json_t *object)
 		kern_pidfd_send_signal(pidfd, SIGKILL);
 }
 
+/* `saved`: its content, or NULL if there is none that can be read. */
+static void drop(struct containers *set, const char *name, const json_t *saved, int error,
+                 const char *why)
+{
+	SCOPED_FD int dir = registry_open(set);
+
+	if (error != -ESRCH) /* it ended while we were away */
+		log_warn("registration %s is %s: %s", name,
+		         may_come_later(error) ? "put off" : "dropped", why);
+	if (may_come_later(error) || (saved && farewell_begin(set, saved, why) == 0))
+		return;
+	end_left_worker(saved);
+	adopt_forget(set, name);
+	if (dir >= 0) /* last: it tells of the rest */
+		unlinkat(dir, name, 0);
+}
+
 void registry_give_up(struct containers *set, const json_t *saved, int error)
 {
 	const char *instance = json_string_value(json_object_get(saved, "instance"));
 	char name[64];
 
 	file_name(instance ? instance : "", name);
-	if (!may_come_later(error))
-		end_left_worker(saved); /* before the file is gone that tells of it */
-	drop(set, name, error, "its container is not found again");
+	drop(set, name, saved, error, "its container is not found again");
 }
 
 static void load_one(struct containers *set, const char *name)
@@ -166,17 +168,14 @@ static void load_one(struct containers *set, const char *name)
 		result = registry_request(object, &request, &why);
 	if (result >= 0 &&
 	    (kern_start_time(request.pid, &start_time) < 0 || start_time != request.start_time))
-		result = -ESRCH;
+		result = err_set(&why, -ESRCH, "it ended while no broker was there");
 	request.saved = object;
 	if (result >= 0)
 		result = inspection_start(set, &request, &why);
-	if (result >= 0) {
+	if (result >= 0)
 		set->restoring++;
-		return;
-	}
-	if (!may_come_later(result))
-		end_left_worker(object);
-	drop(set, name, result, why.text);
+	else
+		drop(set, name, object, result, why.text);
 }
 
 void registry_load_more(struct containers *set)

@@ -68,6 +68,8 @@ json_t *registry_to_json(const struct container *c)
 	json_object_set_new(object, "nodes", nodes);
 	json_object_set_new(object, "generation", json_integer((json_int_t)c->generation));
 	json_object_set_new(object, "reactions", reaction_to_json(c));
+	json_object_set_new(object, "name", json_string(c->facts.subject.name));
+	json_object_set_new(object, "runtime", json_string(c->facts.subject.runtime));
 	if (c->worker)
 		json_object_set_new(object, "worker",
 		                    json_pack("{s:i,s:I}", "pid", worker_pid(c->worker),
@@ -276,8 +278,17 @@ int registry_restore(struct container *c, const json_t *object, struct err *e)
 {
 	json_t *update = NULL, *worker = NULL;
 	int64_t pid = 0, start_time = 0;
-	int result = restore_tree(c, object, e);
+	int result = json_get_object(object, "worker", false, &worker, e);
 
+	/* First: whatever else there is, its worker is known. */
+	if (result >= 0 && worker)
+		result = json_get_int(worker, "pid", true, 0, INT32_MAX, &pid, e);
+	if (result >= 0 && worker)
+		result = json_get_int(worker, "start_time", true, 0, INT64_MAX, &start_time, e);
+	c->left_worker = (pid_t)pid;
+	c->left_worker_start = (uint64_t)start_time;
+	if (result >= 0)
+		result = restore_tree(c, object, e);
 	if (result >= 0)
 		result = reaction_restore(c, object, e);
 	if (result >= 0)
@@ -286,18 +297,9 @@ int registry_restore(struct container *c, const json_t *object, struct err *e)
 		result = json_get_object(object, "update", false, &update, e);
 	if (result >= 0 && update)
 		result = restore_update(c, update, e);
-	if (result >= 0)
-		result = json_get_object(object, "worker", false, &worker, e);
-	if (result >= 0 && worker)
-		result = json_get_int(worker, "pid", true, 0, INT32_MAX, &pid, e);
-	if (result >= 0 && worker)
-		result = json_get_int(worker, "start_time", true, 0, INT64_MAX, &start_time, e);
 	if (result < 0) {
 		update_abandon(c);
 		tree_clear(&c->tree);
-		return result;
 	}
-	c->left_worker = (pid_t)pid;
-	c->left_worker_start = (uint64_t)start_time;
-	return 0;
+	return result;
 }

@@ -122,6 +122,8 @@ static int tell_node(struct container *c, struct node *n)
 
 	if (n->staged || (n->kind == NODE_FILE && !n->content))
 		return 0; /* of what is not had the bytes are withdrawn */
+	if (n->released && !n->linked)
+		return 0; /* nobody can ask for it, nor let go of it once more */
 	n->released = false;
 	result = serving_send_node(c, WR_NODE, n, NULL);
 	if (result >= 0 && n->denied)
@@ -248,7 +250,7 @@ static void on_worker_end(struct container *c)
 	}
 	if (c->ring)
 		ring_recover(c->ring);
-	drain_now(c);
+	drain_promptly(c);
 	if (!c->throttle.lifted)
 		report_worker_ended(c, request != 0);
 	if (c->mount == MOUNT_MAKING) {
@@ -368,6 +370,10 @@ static int load_contents(struct container *c, struct err *e)
 		result = content_get(c->set->contents, n->name, n->version, &n->content, e);
 		if (result == -ENOKEY)
 			return result;
+		/* The others are served all the same. This one is shown again by a change, or that says
+		 * why not. */
+		n->lacking = result < 0;
+		c->dirty |= n->lacking;
 	}
 	return 0;
 }
@@ -433,13 +439,14 @@ void serving_keep(struct container *c)
 void serving_stop(struct container *c)
 {
 	throttle_drop(c);
+	drain_settle(c); /* what the worker holds of it ends with the worker */
 	worker_stop(c->worker);
 	c->worker = NULL;
 	c->worker_ready = false;
 	/* Another build's records come along, unless its memory goes on to the next broker. */
 	if (!c->set->leaving)
 		shared_renew(c, NULL);
-	drain_now(c);
+	drain_settle(c);
 	shared_drop(c);
 	tree_clear(&c->tree);
 }

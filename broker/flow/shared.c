@@ -144,9 +144,11 @@ int shared_renew(struct container *c, struct err *e)
 	c->shared_fd = c->wake_fd = -1;
 	result = shared_make(c, e);
 	if (result >= 0) {
+		const size_t room = size - sizeof(*old);
+		const uint64_t run = ring_carry_run(old->ring, room);
+
 		carry_requests(c->shared, old);
-		count = ring_carry(c->ring, old->ring, size - sizeof(*old),
-		                   audit_lines_found(c->set->b->audit));
+		count = ring_carry(c->ring, old->ring, room, runs_last_line(c->set->runs, run));
 		if (count < 0)
 			log_error("%s: the audit records of its worker, which was of another "
 			          "version, cannot be read and are lost",

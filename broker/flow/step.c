@@ -79,12 +79,21 @@ static void note_failure(struct container *c, const char *why)
 	report_container(c, "change.failed", why);
 }
 
-static void failed(struct container *c, const char *why)
+static void fail(struct container *c, const char *why)
 {
 	note_failure(c, why);
 	err_set(&c->reason, -EIO, "%s", why);
 	c->incomplete = true; /* who waits for the change is told that it is not shown */
 	settled(c);
+}
+
+void container_failed(struct container *c, const char *why)
+{
+	c->flow = FLOW_IDLE;
+	if (c->dirty) /* looked at anew anyhow */
+		container_step(c);
+	else
+		fail(c, why);
 }
 
 /* Somebody sees its tree: make the next change, if there is one. */
@@ -101,7 +110,7 @@ static void step_tree(struct container *c, struct wants *wants)
 	if (result >= 0 && busy)
 		result = update_begin(c, &plan, &why);
 	if (result < 0)
-		failed(c, why.text[0] ? why.text : "its tree could not be brought up to date");
+		fail(c, why.text[0] ? why.text : "its tree could not be brought up to date");
 	else if (!busy)
 		settled(c);
 	plan_clear(&plan);

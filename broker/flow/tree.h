@@ -26,7 +26,9 @@ struct node {
 	bool staged;             /* part of the change under way */
 	bool withdrawn; /* its secret was removed: not to be read on, whatever comes in its place */
 	bool denied;    /* reads fail: revoked, removed or expired */
+	bool lacking;   /* its bytes could not be had when its worker was told the tree */
 	bool released; /* nobody can reach it: it goes when it has no name and the log has all of it */
+	bool in_ring; /* released, and the ring may still have records of it */
 	/* which fold and which flush of the log that is (released.c) */
 	uint64_t told_by_fold, told_by_flush;
 	char *path; /* below the mount; "" for the root folder */

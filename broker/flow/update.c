@@ -21,11 +21,11 @@
 #include "coffer/log.h"
 #include "coffer/times.h"
 #include "flow/container.h"
-#include "flow/opened.h"
 #include "flow/reaction.h"
 #include "flow/report.h"
 #include "flow/update.h"
 
+#define CANNOT_CHANGE "cannot change what the container sees"
 #define ROOM_USEC 200000 /* until nodes that wait for a pass's end may be gone */
 
 static void update_free(struct update *update)
@@ -119,9 +119,10 @@ static int stage(struct container *c, const struct update_step *s)
 static void deny_node(struct container *c, struct update *update, struct node *n,
                       const char *reason)
 {
+	if (!n->denied) /* else a change that came to nothing has said so */
+		report_file(c, "withdraw", n, reason);
 	n->denied = true;
 	update->denied[update->denials++] = n->id;
-	report_file(c, "withdraw", n, reason);
 }
 
 /*
@@ -263,15 +264,17 @@ static int on_room(sd_event_source *source, uint64_t usec, void *arg)
 }
 
 /*
- * Changes that come faster than what they replace can go wait for that: so a pass keeps its
- * versions, and a set is not changed in parts. True if there is something to wait for.
+ * Changes that come faster than what they replace can go, and than the log is written, wait for that: so
+ * a pass keeps its versions, and a set is not changed in parts. True if there is something to wait for.
  */
 static bool wait_for_room(struct container *c)
 {
 	int64_t now = times_boottime();
 
 	for (size_t i = 0; i < c->tree.count; i++) {
-		if (!tree_went_lately(&c->tree.node[i], now))
+		const struct node *n = &c->tree.node[i];
+
+		if (!tree_went_lately(n, now) && !(n->released && !n->linked))
 			continue;
 		sd_event_source_disable_unref(c->retry_timer);
 		c->retry_timer = NULL;
@@ -282,37 +285,72 @@ static bool wait_for_room(struct container *c)
 }
 
 /* What comes of a set comes in a generation of its own. */
-static void number_change(struct container *c, const struct plan *plan)
+static void number_change(struct container *c, const struct plan *plan, size_t steps)
 {
-	for (size_t i = 0; i < plan->count; i++)
+	for (size_t i = 0; i < steps; i++)
 		if (plan->step[i].kind == STAGE_PUT && plan->step[i].want->set) {
 			c->generation++;
 			return;
 		}
 }
 
+/* A plan's removals stand in front: they need no room, and nothing that may not be had. */
+static size_t removals(const struct plan *plan)
+{
+	size_t n = 0;
+
+	while (n < plan->count && !adds_node(&plan->step[n]))
+		n++;
+	return n;
+}
+
+/*
+ * Something that was to come cannot be had. What goes still goes: its names, and reads of it. False if
+ * nothing does.
+ */
+static bool keep_removals(struct container *c, const struct plan *plan, const struct err *why)
+{
+	struct update *update = c->update;
+	size_t steps = removals(plan);
+
+	if (!update)
+		return false;
+	for (size_t i = c->tree.count; i-- > 0;)
+		if (c->tree.node[i].staged)
+			tree_remove(&c->tree, c->tree.node[i].id);
+	update->steps = update->steps < steps ? update->steps : steps;
+	update->why = *why;
+	return update->steps > 0 || update->denials > 0;
+}
+
 int update_begin(struct container *c, struct plan *plan, struct err *e)
 {
 	size_t steps = steps_that_fit(c, plan);
 	struct update *update;
+	struct err why = { "" };
 	int result;
 
-	if (steps < plan->count && wait_for_room(c))
-		return 0;
+	if (steps < plan->count && wait_for_room(c)) {
+		steps = removals(plan);
+		if (steps == 0)
+			return 0;
+	}
 	update = update_new(plan->count, c->tree.count);
-	result = update ? 0 : err_set(e, -ENOMEM, "out of memory");
+	result = update ? 0 : err_set(&why, -ENOMEM, "out of memory");
 	/* What does not fit at all fails with a reason when its turn comes. */
 	if (steps == 0)
 		steps = plan->count;
 	if (update) {
 		update->more = plan->more || steps < plan->count;
-		number_change(c, plan);
+		number_change(c, plan, steps);
 		randombytes_buf(update->token, sizeof(update->token));
 		c->update = update;
 		deny_leftovers(c, update);
 	}
 	for (size_t i = 0; i < steps && result >= 0; i++)
-		result = add_step(c, update, &plan->step[i], e);
+		result = add_step(c, update, &plan->step[i], &why);
+	if (result < 0 && keep_removals(c, plan, &why))
+		result = 0;
 	if (result >= 0) {
 		reaction_note(c);
 		/* Before the worker knows: a successor of ours must know what it may know. */
@@ -320,16 +358,11 @@ int update_begin(struct container *c, struct plan *plan, struct err *e)
 		result = update_resume(c);
 		if (is_dying(result))
 			return 0; /* its end comes through the loop: told anew, or abandoned */
-	} else if (update) {
-		/* Recorded as withdrawn: reads fail, though the rest of the change cannot be had.
-		 * The next change drops the pages. */
-		(void)send_denials(c, update);
 	}
 	if (result < 0) {
 		update_abandon(c);
-		return e && e->text[0]
-		               ? err_prefix(e, result, "cannot change what the container sees")
-		               : err_errno(e, result, "cannot change what the container sees");
+		return why.text[0] ? err_set(e, result, CANNOT_CHANGE ": %s", why.text)
+		                   : err_errno(e, result, CANNOT_CHANGE);
 	}
 	return 0;
 }
@@ -364,6 +397,17 @@ static void forget_steps(struct container *c)
 	c->dirty = true;
 }
 
+static int tell(struct container *c)
+{
+	int result;
+
+	c->flow = FLOW_PREPARING;
+	result = send_update(c);
+	if (result >= 0 && c->update->steps == 0)
+		update_proceed(c); /* nothing is staged, so nothing is prepared */
+	return result;
+}
+
 int update_resume(struct container *c)
 {
 	int result;
@@ -375,13 +419,13 @@ int update_resume(struct container *c)
 		return result;
 	if (result < 0)
 		forget_steps(c);
-	if (!c->update)
-		return 0;
-	c->flow = FLOW_PREPARING;
-	result = send_update(c);
-	if (result >= 0 && c->update->steps == 0)
-		update_proceed(c); /* nothing is staged, so nothing is prepared */
-	return result;
+	return c->update ? tell(c) : 0;
+}
+
+int update_resume_without(struct container *c)
+{
+	forget_steps(c);
+	return c->update ? tell(c) : 0;
 }
 
 void update_abandon(struct container *c)
@@ -403,12 +447,20 @@ void update_abandon(struct container *c)
 static void over(struct container *c)
 {
 	bool more = c->update->more;
+	struct err why = c->update->why;
 
 	if (c->withdrawing) {
 		mount_gone(c);
 		return;
 	}
 	update_commit(c);
+	if (why.text[0]) {
+		struct err text;
+
+		err_set(&text, -EIO, CANNOT_CHANGE ": %s", why.text);
+		container_failed(c, text.text);
+		return;
+	}
 	if (!more)
 		reaction_run(c);
 	c->dirty |= more;
@@ -442,61 +494,6 @@ void update_finish(struct container *c)
 	if (worker_send(c->worker, WR_FINISH, NULL, 0, NULL, 0, NULL, 0) < 0)
 		log_warn("cannot tell a worker to finish a change; it is told again when it is "
 		         "replaced");
-}
-
-static void lose_name(struct node *n)
-{
-	n->linked = false;
-	n->lost_ns = times_boottime();
-}
-
-/* As the worker has it since the change was prepared, or a moment later: for its successor. */
-static void touch_parent(struct container *c, const struct node *n)
-{
-	char parent_path[NAME_LEN_MAX + 1];
-	struct node *parent = tree_by_path(&c->tree, tree_parent_path(n->path, parent_path));
-
-	if (parent)
-		parent->mtime_ns = times_now();
-}
-
-void update_commit(struct container *c)
-{
-	struct update *update = c->update;
-
-	drain_now(c); /* what was opened before belongs to what goes */
-	for (size_t i = 0; i < update->steps; i++) {
-		struct node *n = tree_by_id(&c->tree, update->step[i].node);
-		struct node *old;
-
-		if (!n)
-			continue;
-		touch_parent(c, n);
-		switch (update->step[i].kind) {
-		case STAGE_PUT:
-			old = tree_by_path(&c->tree, n->path);
-			reaction_replaced(c, old, n);
-			if (old) {
-				opened_inherit(n, old);
-				lose_name(old);
-			}
-			n->linked = true;
-			n->staged = false;
-			report_file(c, "show", n, NULL);
-			break;
-		case STAGE_MKDIR:
-			n->linked = true;
-			n->staged = false;
-			break;
-		case STAGE_RMDIR:
-		case STAGE_UNLINK:
-			lose_name(n);
-			break;
-		}
-	}
-	update_abandon(c);
-	update_drop_released(c);
-	registry_save(c);
 }
 
 void update_proceed(struct container *c)

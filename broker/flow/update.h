@@ -23,7 +23,9 @@ struct update {
 	size_t dropping; /* and these the attacher is at */
 	bool more;       /* the plan was cut: plan again afterwards */
 	bool repeated;   /* at once, after an attacher that was killed */
-	bool said;       /* a failure of this change is in the log already */
+	struct err
+		why; /* what was to come could not be had: only what goes is in it; "" if all is */
+	bool said;   /* a failure of this change is in the log already */
 };
 
 /* An empty change with room for as many. NULL without memory. */

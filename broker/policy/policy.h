@@ -75,6 +75,12 @@ void grant_free(struct grant *g);
 int grant_from_json(const json_t *object, struct grant **ret, struct err *e);
 json_t *grant_to_json(const struct grant *g);
 
+/*
+ * An order of grants by all but id and age (<0, 0, >0, as strcmp): 0 are two that say the same.
+ * The order of labels does not matter.
+ */
+int grant_compare(const struct grant *a, const struct grant *b);
+
 enum strength { STRENGTH_NONE, STRENGTH_WEAK, STRENGTH_STRONG };
 
 /*

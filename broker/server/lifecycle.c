@@ -109,13 +109,17 @@ static void bring_up(struct broker *b)
 int lifecycle_unseal(struct broker *b, uint32_t slot, const struct secret *key,
                      bool accept_rollback, json_t *who, struct err *e)
 {
+	bool open = vault_state(b->vault) == VAULT_UNSEALED;
 	int r;
 
-	if (vault_state(b->vault) == VAULT_UNSEALED) {
+	if (open)
+		r = vault_check_key(b->vault, slot, key, e);
+	else
+		r = vault_unseal(b->vault, slot, key, audit_epoch(b->audit), accept_rollback, e);
+	if (r == 0 && open) {
 		json_decref(who);
 		return 0;
 	}
-	r = vault_unseal(b->vault, slot, key, audit_epoch(b->audit), accept_rollback, e);
 	if (r == 0) {
 		r = opened(b, e);
 		if (r < 0)

@@ -30,6 +30,8 @@ const struct method operator_methods[] = {
 	{ "Grant", WHO_GROUP, NAMES("grant"), false, method_grant },
 	{ "Revoke", WHO_GROUP, NAMES("id"), false, method_revoke },
 	{ "Grants", WHO_GROUP, NAMES(), true, method_grants },
+	{ "ApplyGrants", WHO_GROUP, NAMES("grants", "prune", "dry_run"), false,
+	  method_apply_grants },
 
 	{ "Attach", WHO_ROOT, NAMES("container", "pid"), false, method_attach },
 	{ "Detach", WHO_ROOT, NAMES("container"), false, method_detach },

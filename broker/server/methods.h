@@ -26,6 +26,8 @@ int method_watch(struct broker *b, struct call *call, json_t *parameters, struct
 int method_grant(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_revoke(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_grants(struct broker *b, struct call *call, json_t *parameters, struct err *e);
+/* methods_grants.c */
+int method_apply_grants(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 /* methods_audit.c */
 int method_audit(struct broker *b, struct call *call, json_t *parameters, struct err *e);
 int method_audit_files(struct broker *b, struct call *call, json_t *parameters, struct err *e);

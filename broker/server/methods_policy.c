@@ -4,68 +4,25 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <sodium.h>
 #include <string.h>
 
 #include "coffer/cleanup.h"
-#include "coffer/times.h"
+#include "flow/containers.h"
 #include "server/change.h"
+#include "server/grant_request.h"
 #include "server/lifecycle.h"
 #include "server/methods.h"
 #include "server/pages.h"
 
-#define GRANT_KIND "grant"
 #define GRANTS_PAGE 100 /* grants of one reply; the longest has some 40 KiB of labels */
 #define GRANTS_ROOM (SERVER_MESSAGE_MAX - 4096)
 
-/* One more than the youngest: of two grants for one path the older wins. */
-static uint64_t next_order(const struct policy *p)
-{
-	size_t n = policy_count(p);
-
-	return n == 0 ? 1 : policy_at(p, n - 1)->order + 1;
-}
-
-/* The request, with what makes it a grant: id, age, and a word for each thing that was left out. */
-static json_t *complete(const struct broker *b, const json_t *request)
-{
-	static const char *const flags[] = { "allow_tag", "allow_weak", "allow_unverified" };
-	unsigned char random[POLICY_ID_LEN / 2];
-	char id[POLICY_ID_LEN + 1], created[TIMES_TEXT_MAX];
-	json_t *object = json_copy((json_t *)(uintptr_t)request);
-
-	if (!object)
-		return NULL;
-	do {
-		randombytes_buf(random, sizeof(random));
-		sodium_bin2hex(id, sizeof(id), random, sizeof(random));
-	} while (policy_find(b->policy, id));
-	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-		if (!json_object_get(object, flags[i]) ||
-		    json_is_null(json_object_get(object, flags[i])))
-			json_object_set_new(object, flags[i], json_false());
-	json_object_set_new(object, "id", json_string(id));
-	json_object_set_new(object, "created", json_string(times_format(times_now(), created)));
-	json_object_set_new(object, "order", json_integer((json_int_t)next_order(b->policy)));
-	return object;
-}
-
 static int read_grant(struct broker *b, const json_t *parameters, struct grant **ret, struct err *e)
 {
-	static const char *const known[] = { "name",      "conditions", "path",
-		                             "mode",      "uid",        "gid",
-		                             "allow_tag", "allow_weak", "allow_unverified",
-		                             "on_rotate", NULL };
-	SCOPED(json_ptr) json_t *object = NULL;
 	json_t *request = NULL;
 	int r = json_get_object(parameters, "grant", true, &request, e);
 
-	if (r == 0)
-		r = json_only_keys(request, known, e);
-	if (r < 0)
-		return r;
-	object = complete(b, request);
-	return object ? grant_from_json(object, ret, e) : err_set(e, -ENOMEM, "out of memory");
+	return r < 0 ? r : grant_request_read(b, request, ret, e);
 }
 
 /* The document first: a grant that is in force is one that survives a crash. */
@@ -90,31 +47,25 @@ static int keep_grant(struct broker *b, struct grant *g, struct err *e)
 	return r;
 }
 
-static json_t *grant_fields(const struct grant *g)
+static int found(void *arg, const struct vault_secret *secret)
 {
-	json_t *whole = grant_to_json(g);
-	json_t *fields =
-		json_pack("{s:s, s:s, s:O*, s:s*}", "grant", g->id, "name", g->name, "conditions",
-	                  json_object_get(whole, "conditions"), "on_rotate", g->on_rotate);
-
-	json_decref(whole);
-	return fields;
+	(void)secret;
+	*(bool *)arg = true;
+	return 1;
 }
 
-/* Whatever runs or signals in a container is uid 0's to ask for. */
-static int may_ask(struct broker *b, const struct call *call, const struct grant *g, struct err *e)
+/* With what a newcomer wants to know: whether there is anything to give, and anybody to get it. */
+static json_t *grant_reply(struct broker *b, const struct grant *g)
 {
-	json_t *fields;
+	struct vault_secret secret;
+	bool stored = false;
 
-	if (!g->on_rotate || call_uid(call) == 0)
-		return 0;
-	err_set(e, -EPERM,
-	        "a grant with --on-rotate signals or runs a program in a container, which only "
-	        "root may ask for; run it as root, or leave --on-rotate out");
-	fields = json_pack("{s:s, s:s}", "name", g->name, "reason", e->text);
-	call_describe(call, fields);
-	(void)audit_add(b->audit, "denied", fields);
-	return -EPERM;
+	if (g->name[strlen(g->name) - 1] == '/')
+		(void)vault_list(b->vault, g->name, found, &stored);
+	else
+		stored = vault_find(b->vault, g->name, &secret) == 0;
+	return json_pack("{s:s, s:b, s:I}", "id", g->id, "stored", stored, "matching",
+	                 (json_int_t)containers_matching(b->containers, g));
 }
 
 int method_grant(struct broker *b, struct call *call, json_t *parameters, struct err *e)
@@ -127,7 +78,7 @@ int method_grant(struct broker *b, struct call *call, json_t *parameters, struct
 		r = read_grant(b, parameters, &g, e);
 	if (r == 0) {
 		assert(g);
-		r = may_ask(b, call, g, e);
+		r = grant_request_may(b, call, g, e);
 	}
 	if (r < 0) {
 		grant_free(g);
@@ -137,8 +88,11 @@ int method_grant(struct broker *b, struct call *call, json_t *parameters, struct
 	call_about(call, g->name);
 	r = keep_grant(b, g, e);
 	if (r == 0)
-		r = change_record(b, call, "grant", grant_fields(policy_find(b->policy, id)), e);
-	return r < 0 ? r : change_settle(b, call, json_pack("{s:s}", "id", id), e);
+		r = change_record(b, call, "grant",
+		                  grant_request_record(policy_find(b->policy, id)), e);
+	if (r < 0)
+		return r;
+	return change_settle(b, call, grant_reply(b, policy_find(b->policy, id)), e);
 }
 
 int method_revoke(struct broker *b, struct call *call, json_t *parameters, struct err *e)

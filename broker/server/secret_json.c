@@ -11,10 +11,11 @@ json_t *secret_json_version(const struct vault_version *version)
 	for (uint32_t i = 0; i < version->labels; i++)
 		json_object_set_new(labels, version->label[i].key,
 		                    json_string(version->label[i].value));
-	object = json_pack("{s:I, s:s, s:I, s:b, s:o}", "version", (json_int_t)version->number,
+	object = json_pack("{s:I, s:s, s:I, s:b, s:b, s:o}", "version", (json_int_t)version->number,
 	                   "created", times_format(version->created_ns, created), "size",
 	                   (json_int_t)version->size, "private_key",
-	                   (version->flags & VAULT_PRIVATE_KEY) != 0, "labels", labels);
+	                   (version->flags & VAULT_PRIVATE_KEY) != 0, "certificate",
+	                   (version->flags & VAULT_CERTIFICATE) != 0, "labels", labels);
 	if (object && version->expires_ns)
 		json_object_set_new(object, "expires",
 		                    json_string(times_format(version->expires_ns, expires)));

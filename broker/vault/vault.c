@@ -294,10 +294,10 @@ int vault_mark_time(struct vault *v, struct err *e)
 	return r;
 }
 
-static int open_slot(struct vault *v, uint32_t id, const struct secret *key, struct err *e)
+static int open_root_key(const struct vault *v, uint32_t id, const struct secret *key,
+                         struct secret **ret, struct err *e)
 {
 	SCOPED(encoder_clear) struct encoder bound = { 0 };
-	SCOPED(secret_free_ptr) struct secret *root = NULL;
 	const struct header *h = &v->header;
 	size_t i = 0;
 	int r;
@@ -311,14 +311,30 @@ static int open_slot(struct vault *v, uint32_t id, const struct secret *key, str
 	header_bind_slot(h, &h->slot[i], &bound);
 	r = bound.failed ? -ENOMEM
 	                 : seal_root_key_open(key, (struct store_bytes){ bound.bytes, bound.len },
-	                                      h->wrapped[i], &root);
+	                                      h->wrapped[i], ret);
 	if (r == -EKEYREJECTED)
 		return err_set(
 			e, r,
 			"the key does not open slot %" PRIu32 ": wrong %s, or the slot was damaged",
 			id, h->slot[i].kind == VAULT_SLOT_PASSPHRASE ? "passphrase" : "keyfile");
-	if (r == 0)
-		r = seal_keys_derive(root, h->store_id, &v->keys);
+	return r < 0 ? err_set(e, r, "cannot unseal: out of locked memory; see RLIMIT_MEMLOCK") : 0;
+}
+
+int vault_check_key(const struct vault *v, uint32_t slot, const struct secret *key, struct err *e)
+{
+	SCOPED(secret_free_ptr) struct secret *root = NULL;
+
+	return open_root_key(v, slot, key, &root, e);
+}
+
+static int open_slot(struct vault *v, uint32_t id, const struct secret *key, struct err *e)
+{
+	SCOPED(secret_free_ptr) struct secret *root = NULL;
+	int r = open_root_key(v, id, key, &root, e);
+
+	if (r < 0)
+		return r;
+	r = seal_keys_derive(root, v->header.store_id, &v->keys);
 	return r < 0 ? err_set(e, r, "cannot unseal: out of locked memory; see RLIMIT_MEMLOCK") : 0;
 }
 

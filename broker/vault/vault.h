@@ -59,6 +59,8 @@ struct vault_label {
 };
 
 #define VAULT_PRIVATE_KEY 1 /* the value holds a PEM private key */
+#define VAULT_CERTIFICATE \
+	2 /* the value holds a certificate; not known of what older brokers stored */
 
 struct vault_version {
 	uint64_t number;    /* from 1; goes on after a removal */
@@ -106,6 +108,9 @@ int vault_init(struct vault *v, struct vault_slot *slot, const struct secret *ke
  */
 int vault_unseal(struct vault *v, uint32_t slot, const struct secret *key, uint64_t epoch_floor,
                  bool accept_rollback, struct err *e);
+
+/* Whether `key` opens that slot, and nothing else: 0, -EKEYREJECTED, -ENOENT. */
+int vault_check_key(const struct vault *v, uint32_t slot, const struct secret *key, struct err *e);
 void vault_seal(struct vault *v);
 
 /* The key that a keyfile's content yields: BLAKE2b-256 of the whole content (at least 32 bytes, at
@@ -137,7 +142,8 @@ int vault_add_slot(struct vault *v, struct vault_slot *slot, const struct secret
 /* The 32-byte seed of the audit signature key (Ed25519). Caller frees. NULL while sealed. */
 struct secret *vault_audit_seed(const struct vault *v);
 
-/* One transaction over all items; versions[i] is set for each. Recognises PEM private keys. */
+/* One transaction over all items; versions[i] is set for each. Recognises PEM private keys and
+ * certificates. */
 int vault_put(struct vault *v, const struct vault_item *items, size_t n, uint64_t *ret_versions,
               struct err *e);
 
@@ -173,6 +179,21 @@ int vault_remove(struct vault *v, const char *name, struct err *e);
 int vault_doc_put(struct vault *v, const char *kind, const char *id, const void *bytes, size_t len,
                   struct err *e);
 int vault_doc_remove(struct vault *v, const char *kind, const char *id, struct err *e);
+
+/* Many of one kind in one transaction, each named once; -ENOENT: one to be removed is not there. */
+struct vault_doc {
+	const char *id;
+	const void *bytes;
+	size_t len;
+};
+struct vault_docs {
+	const char *kind;
+	const struct vault_doc *put;
+	size_t puts;
+	const char *const *remove;
+	size_t removes;
+};
+int vault_docs_change(struct vault *v, const struct vault_docs *d, struct err *e);
 typedef int (*vault_visit_doc)(void *arg, const char *id, const void *bytes, size_t len);
 int vault_doc_each(struct vault *v, const char *kind, vault_visit_doc visit, void *arg,
                    struct err *e);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coffer/cleanup.h"
@@ -35,54 +36,91 @@ static int check_place(const char *kind, const char *id, char name[DOC_NAME_SIZE
 	return 0;
 }
 
-int vault_doc_put(struct vault *v, const char *kind, const char *id, const void *bytes, size_t len,
-                  struct err *e)
+static int check_docs(const struct vault *v, const struct vault_docs *d, struct err *e)
+{
+	char name[DOC_NAME_SIZE];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < d->puts; i++) {
+		r = check_place(d->kind, d->put[i].id, name, e);
+		if (r == 0 && d->put[i].len > VAULT_DOC_MAX)
+			r = err_set(e, -EFBIG, "a document has at most %d bytes, not %zu",
+			            VAULT_DOC_MAX, d->put[i].len);
+	}
+	for (size_t i = 0; r == 0 && i < d->removes; i++) {
+		r = check_place(d->kind, d->remove[i], name, e);
+		if (r == 0 && !index_find(&v->docs, name))
+			r = err_set(e, -ENOENT, "there is no %s \"%s\"", d->kind, d->remove[i]);
+	}
+	return r;
+}
+
+/* The transaction is durable: from here on nothing fails. */
+static void publish(struct vault *v, const struct vault_docs *d, struct entry **fresh)
+{
+	char name[DOC_NAME_SIZE];
+
+	for (size_t i = 0; i < d->removes; i++)
+		if (check_place(d->kind, d->remove[i], name, NULL) == 0)
+			index_remove(&v->docs, name);
+	for (size_t i = 0; i < d->puts; i++)
+		index_put(&v->docs, TAKE_PTR(fresh[i]));
+}
+
+static int write_docs(struct vault *v, const struct vault_docs *d, struct err *e)
 {
 	SCOPED(change_end) struct change change = { 0 };
-	SCOPED(entry_free_ptr) struct entry *entry = NULL;
+	int r = change_begin(v, d->puts + d->removes, &change, e);
+
+	for (size_t i = 0; r == 0 && i < d->removes; i++)
+		r = change_doc_remove(&change, d->kind, d->remove[i], e);
+	for (size_t i = 0; r == 0 && i < d->puts; i++)
+		r = change_doc(&change, d->kind, d->put[i].id,
+		               (struct store_bytes){ d->put[i].bytes, d->put[i].len }, e);
+	return r == 0 ? change_commit(&change, e) : r;
+}
+
+int vault_docs_change(struct vault *v, const struct vault_docs *d, struct err *e)
+{
 	char name[DOC_NAME_SIZE];
+	struct entry **fresh = NULL;
 	int r = vault_need_unsealed(v, e);
 
 	if (r == 0)
-		r = check_place(kind, id, name, e);
-	if (r < 0)
+		r = check_docs(v, d, e);
+	if (r < 0 || d->puts + d->removes == 0)
 		return r;
-	if (len > VAULT_DOC_MAX)
-		return err_set(e, -EFBIG, "a document has at most %d bytes, not %zu", VAULT_DOC_MAX,
-		               len);
-	entry = entry_new(name);
-	if (!entry || index_reserve(&v->docs, 1) < 0)
-		return err_set(e, -ENOMEM, "cannot store the %s: out of memory", kind);
-	r = change_begin(v, 1, &change, e);
+	fresh = calloc(d->puts + 1, sizeof(struct entry *));
+	if (!fresh || index_reserve(&v->docs, d->puts) < 0)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < d->puts; i++) {
+		check_place(d->kind, d->put[i].id, name, NULL);
+		fresh[i] = entry_new(name);
+		r = fresh[i] ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		err_set(e, r, "cannot store the %s: out of memory", d->kind);
 	if (r == 0)
-		r = change_doc(&change, kind, id, (struct store_bytes){ bytes, len }, e);
+		r = write_docs(v, d, e);
 	if (r == 0)
-		r = change_commit(&change, e);
-	if (r == 0)
-		index_put(&v->docs, TAKE_PTR(entry));
+		publish(v, d, fresh);
+	for (size_t i = 0; fresh && i < d->puts; i++)
+		entry_free(fresh[i]);
+	free(fresh);
 	return r;
+}
+
+int vault_doc_put(struct vault *v, const char *kind, const char *id, const void *bytes, size_t len,
+                  struct err *e)
+{
+	const struct vault_doc doc = { id, bytes, len };
+
+	return vault_docs_change(v, &(struct vault_docs){ kind, &doc, 1, NULL, 0 }, e);
 }
 
 int vault_doc_remove(struct vault *v, const char *kind, const char *id, struct err *e)
 {
-	SCOPED(change_end) struct change change = { 0 };
-	char name[DOC_NAME_SIZE];
-	int r = vault_need_unsealed(v, e);
-
-	if (r == 0)
-		r = check_place(kind, id, name, e);
-	if (r < 0)
-		return r;
-	if (!index_find(&v->docs, name))
-		return err_set(e, -ENOENT, "there is no %s \"%s\"", kind, id);
-	r = change_begin(v, 1, &change, e);
-	if (r == 0)
-		r = change_doc_remove(&change, kind, id, e);
-	if (r == 0)
-		r = change_commit(&change, e);
-	if (r == 0)
-		index_remove(&v->docs, name);
-	return r;
+	return vault_docs_change(v, &(struct vault_docs){ kind, NULL, 0, &id, 1 }, e);
 }
 
 int vault_doc_each(struct vault *v, const char *kind, vault_visit_doc visit, void *arg,

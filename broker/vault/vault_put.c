@@ -132,6 +132,8 @@ static int add_version(struct put *p, const struct vault_item *item, struct meta
 		                                     .labels = item->labels } };
 	if (pem_has_private_key(item->value->bytes, item->value->len))
 		added->version.flags |= VAULT_PRIVATE_KEY;
+	if (pem_has_certificate(item->value->bytes, item->value->len))
+		added->version.flags |= VAULT_CERTIFICATE;
 	if (labels_copy(item->label, item->labels, &added->version.label) < 0)
 		return err_set(e, -ENOMEM, "cannot store \"%s\": out of memory", item->name);
 	meta->versions++;

@@ -122,6 +122,9 @@ struct chain_report {
 struct chain_verifier *chain_verifier_new(const char *public_key_hex);
 void chain_verifier_free(struct chain_verifier *v);
 void chain_verifier_free_ptr(struct chain_verifier **v);
+/* `read` is called for every piece of a file that was read and checked, with its length in bytes. */
+void chain_verifier_on_read(struct chain_verifier *v, void (*read)(void *arg, size_t bytes),
+                            void *arg);
 void chain_verify_head(struct chain_verifier *v, const char *head_text);
 int chain_verify_file(struct chain_verifier *v, int fd, const char *name, struct err *e);
 int chain_verify_finish(struct chain_verifier *v, struct err *e);

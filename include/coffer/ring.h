@@ -166,3 +166,6 @@ bool ring_sleep(struct ring *ring);
  * fold. Returns how many records were carried over, or -EBADMSG: it is no ring.
  */
 int ring_carry(struct ring *to, const void *memory, size_t size, uint64_t last_line);
+
+/* ring_run of what lies there; 0 also if it is no ring. */
+uint64_t ring_carry_run(const void *memory, size_t size);

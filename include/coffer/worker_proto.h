@@ -267,7 +267,7 @@ struct wr_escrow {
  * own, be that an older one or a newer one (ring_layout.h has the same of the ring).
  */
 #ifndef WORKER_SHARED_LAYOUT
-#define WORKER_SHARED_LAYOUT 2
+#define WORKER_SHARED_LAYOUT 3
 #endif
 
 #define WORKER_PASSES_MAX 4096   /* processes in a pass at one time; beyond, the oldest is lost */

@@ -41,6 +41,12 @@ succeeds docker run --rm -v "$D/own:/run/secrets" debian:12 sh -c 'cat /run/secr
 says "theirs"$'\n'"$value"
 [[ $(ls "$D/own") == other ]] || fail "the host's folder was written to: $(ls "$D/own")"
 
+# A single file there, as Compose mounts its own secrets; and one of the same name, which stays.
+succeeds docker run --rm -v "$D/own/other:/run/secrets/third:ro" debian:12 cat /run/secrets/third /run/secrets/db
+says "theirs"$'\n'"$value"
+succeeds docker run --rm -v "$D/own/other:/run/secrets/db:ro" debian:12 cat /run/secrets/db
+says theirs
+
 # ---- the host's processes ----
 
 run docker run --rm --pid=host debian:12 cat /run/secrets/db

@@ -73,6 +73,7 @@ static void reads_back(const struct grant *g)
 	if (!*g->id)
 		MUST(json_object_del(again, "id") == 0);
 	MUST(json_equal(written, again));
+	MUST(grant_compare(g, second) == 0 && grant_compare(second, g) == 0);
 	grant_free(second);
 }
 

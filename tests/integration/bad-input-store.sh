@@ -42,6 +42,10 @@ fails 1 "$D/nosuch" coffer unseal --keyfile "$D/nosuch"
 echo guess >"$D/guess"
 fails 1 'passphrase' coffer unseal --passphrase-file "$D/guess"
 succeeds coffer unseal --keyfile "$D/key"
+# An open store tells a right key from a wrong one, and that there was nothing to do.
+fails 1 'unsealed already, and stays so' coffer unseal --keyfile "$D/wrong"
+succeeds coffer unseal --keyfile "$D/key"
+grep -q 'unsealed already: nothing was done' "$D/err" || fail "unseal said: $(cat "$D/err")"
 succeeds coffer get db
 says value
 stop_broker

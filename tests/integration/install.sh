@@ -6,6 +6,10 @@
 DESTDIR=$D/dest cmake --install "$COFFER_BUILD" --prefix /usr >"$D/install.log" 2>&1 || fail "cmake --install"
 for file in bin/coffer bin/coffer-hook bin/coffer-runc sbin/cofferd libexec/coffer/cofferfs libexec/coffer/coffer-enter \
 	lib/systemd/system/cofferd.service \
+	share/man/man1/coffer.1 share/man/man1/coffer-hook.1 share/man/man5/cofferd.json.5 share/man/man8/cofferd.8 \
+	share/man/man8/coffer-enter.8 share/man/man8/cofferfs.8 \
+	share/bash-completion/completions/coffer share/zsh/vendor-completions/_coffer \
+	share/fish/vendor_completions.d/coffer.fish \
 	lib/sysusers.d/coffer.conf lib/tmpfiles.d/coffer.conf; do
 	[[ -f $D/dest/usr/$file ]] || fail "no $file: $(cd "$D/dest" && find . -type f)"
 done

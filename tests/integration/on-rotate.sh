@@ -221,6 +221,11 @@ for what in signal:HUP exec:/bin/true; do
 	fails 1 'only root' member "$COFFER_BUILD/client/coffer" grant pw --container any --on-rotate $what
 done
 audit_has denied '.uid == 65533 and .by == "Grant" and (.reason | test("on-rotate"))'
+echo '{"grants":[{"name":"pw","conditions":{"container":"any"}},
+	{"name":"pw","conditions":{"container":"any"},"on_rotate":"signal:HUP"}]}' >"$D/grants.json"
+chmod 0644 "$D/grants.json"
+fails 1 'only root' member "$COFFER_BUILD/client/coffer" apply "$D/grants.json"
+audit_has denied '.uid == 65533 and .by == "ApplyGrants" and (.reason | test("on-rotate"))'
 coffer grants --json | jq -e 'all(.grants[]; .on_rotate == null or .conditions.container != "any")' >/dev/null ||
 	fail "a refused grant is there"
 for what in HUP signal:KILL signal:STOP signal:9 exec:bin/true exec: 'exec:/bin/true'$'\n''x'; do

@@ -5,7 +5,7 @@
 # another grant brings in place of a set's file is no version of it.
 . "$(dirname "$0")/lib.sh"
 . "$here/set-lib.sh"
-write_config '.audit_when_full = "serve"' # these readers open more than the log of an ordinary container takes
+write_config '.audit_when_full = "serve" | .audit_budget = 60' # these readers open more than the log of an ordinary container takes
 
 unsealed_broker
 id=$(coffer grant many/ --container web)
@@ -41,9 +41,16 @@ for ((i = 0; i < 15; i++)); do
 	succeeds coffer grant many/ --container web --as "$(printf 'copy/%02d' $i)"
 done
 start_reader copy web loop copy/14/zzz copy/14/deeper/040 copy/14/001
+for copy in 05 07 08 09 11; do # some of them before and behind any place where a change could be cut
+	start_reader "copy$copy" web loop copy/$copy/001 copy/$copy/080 copy/$copy/zzz
+done
+generation() { jq .generation "$RUN"/containers/*.json; }
 lines=$(coffer audit --json | wc -l)
 for ((i = 50; i < 54; i++)); do
+	before=$(generation)
 	rotate_in_time $i "${names[@]}"
+	until [[ $(generation) -ne $before ]]; do :; done # it is saved when the change is over
+	[[ $(generation) -eq $((before + 1)) ]] || fail "put $i went from generation $before to $(generation)"
 done
 end_readers web 53 4
 for path in copy/00/001 copy/14/zzz copy/07/deeper/040; do

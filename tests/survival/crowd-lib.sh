@@ -74,6 +74,31 @@ crowd() { # COUNT PAUSE-US: all have had their first look when this returns
 	done
 }
 
+# One container more, in which several users read these files without a pause; readers are called uUID.
+crowd_beside() { # NAME UID,UID... FILE...
+	local name=$1 uid line
+	cp -a "$D/crowd.bundle" "$D/$name.bundle"
+	jq --arg cgroup "/coffer-test-$TAG-$name" '.linux.cgroupsPath = $cgroup | .process.args = ["sleep", "infinity"]' \
+		"$D/crowd.bundle/config.json" >"$D/$name.bundle/config.json"
+	run_container "$name"
+	for uid in ${2//,/ }; do
+		install -m 666 /dev/null "$SHARED/u$uid.counts"
+		runc exec --detach --user "$uid:$uid" "$name" survival-reader --name "u$uid" --ready --until /shared/stop \
+			--counts "/shared/u$uid.counts" --hold --cold "${@:3}" </dev/null >"$D/crowd.said" 2>&1
+		read -r -t 60 -u "$said" line
+		[[ $line == "u$uid reading" ]] || fail "the reader of user $uid said '$line'"
+		CROWD+=("u$uid")
+	done
+}
+
+# What its readers said, as of one container: for the account. After crowd_stop.
+crowd_sum_beside() { # NAME
+	jq -c --arg name "$1" 'if .name | startswith("u") then .name = $name else . end' "$D/crowd.json" |
+		jq -sc 'group_by(.name)[] | {name: .[0].name, opens: (map(.opens) | add), reads: (map(.reads) | add), failures: 0,
+			longest_us: (map(.longest_us) | max)}' >"$D/summed"
+	mv "$D/summed" "$D/crowd.json"
+}
+
 counted() { # FIELD NAME...: "NAME NUMBER" lines; fields are 1 reads, 2 opens, 3 failures, 4 longest look in us
 	local name
 	for name in "${@:2}"; do

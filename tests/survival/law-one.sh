@@ -18,19 +18,7 @@ done
 crowd 8 2000
 
 # Beside the crowd: one container in which several users read without a pause.
-cp -a "$D/crowd.bundle" "$D/many.bundle"
-jq --arg cgroup "/coffer-test-$TAG-many" '.linux.cgroupsPath = $cgroup | .process.args = ["sleep", "infinity"]' \
-	"$D/crowd.bundle/config.json" >"$D/many.bundle/config.json"
-run_container many
-uids=(0 1000 1001 1002)
-for uid in "${uids[@]}"; do
-	install -m 666 /dev/null "$SHARED/u$uid.counts"
-	runc exec --detach --user "$uid:$uid" many survival-reader --name "u$uid" --ready --until /shared/stop \
-		--counts "/shared/u$uid.counts" --hold --cold /run/secrets/open/{first,second} </dev/null >"$D/crowd.said" 2>&1
-	read -r -t 60 -u "$said" line
-	[[ $line == "u$uid reading" ]] || fail "the reader of user $uid said '$line'"
-	CROWD+=("u$uid")
-done
+crowd_beside many 0,1000,1001,1002 /run/secrets/open/{first,second}
 
 pace() { # CASE: returns when each has made so many looks more than the ring has records; the time is told, not judged
 	local begin=$EPOCHREALTIME before=0 after=0 name n
@@ -89,9 +77,6 @@ stop_broker TERM
 start_broker
 
 crowd_stop 1000
-jq -c 'if .name | startswith("u") then .name = "many" else . end' "$D/crowd.json" | jq -sc 'group_by(.name)[] |
-	{name: .[0].name, opens: (map(.opens) | add), reads: (map(.reads) | add), failures: 0,
-	longest_us: (map(.longest_us) | max)}' >"$D/summed"
-mv "$D/summed" "$D/crowd.json"
+crowd_sum_beside many
 crowd_accounts
 crowd_report 'broker stopped, disk full, log blocked'

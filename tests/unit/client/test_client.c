@@ -4,7 +4,6 @@
 START_TEST(wrong_usage_is_status_2_and_one_line_with_a_hint)
 {
 	static const char *const rows[][WORDS_MAX] = {
-		{ NULL },
 		{ "frobnicate" },
 		{ "--frobnicate" },
 		{ "put" },
@@ -43,6 +42,59 @@ START_TEST(wrong_usage_is_status_2_and_one_line_with_a_hint)
 		ck_assert_msg(lines_of(errors) == 1, "row %zu: %s", i, errors);
 		ck_assert_msg(strstr(errors, "coffer help"), "row %zu: %s", i, errors);
 		ck_assert_str_eq(out, "");
+	}
+}
+END_TEST
+
+START_TEST(without_a_command_the_commands_are_shown_by_topic)
+{
+	ck_assert_int_eq(run(NULL), 2);
+	ck_assert_str_eq(out, "");
+	for (const struct topic *topic = client_topics; topic->title; topic++) {
+		const char *line = strstr(errors, topic->title);
+
+		ck_assert_msg(line != NULL, "%s", topic->title);
+		line += strlen(topic->title);
+		line += strspn(line, " ");
+		ck_assert_int_eq(strncmp(line, topic->first, strlen(topic->first)), 0);
+	}
+	for (const struct verb *verb = client_verbs; verb->name; verb++) {
+		char word[40];
+
+		snprintf(word, sizeof(word), " %.*s", (int)strcspn(verb->name, " "), verb->name);
+		ck_assert_msg(strstr(errors, word) != NULL, "%s", verb->name);
+	}
+}
+END_TEST
+
+START_TEST(mistyped_word_is_told_the_nearest)
+{
+	static const struct {
+		const char *words[WORDS_MAX];
+		const char *meant; /* NULL: nothing is near */
+	} rows[] = {
+		{ { "pu" }, "coffer put?" },
+		{ { "stauts" }, "coffer status?" },
+		{ { "unseel" }, "coffer unseal?" },
+		{ { "audit", "verifi" }, "coffer audit verify?" },
+		{ { "help", "audit", "verifi" }, "coffer audit verify?" },
+		{ { "help", "grnats" }, "coffer grants?" },
+		{ { "frobnicate" }, NULL },
+		{ { "help", "put", "get" }, NULL },
+		{ { "ls", "--jsn" }, "--json?" },
+		{ { "grant", "x", "--contaner=c" }, "--container?" },
+		{ { "grant", "x", "-container" }, "--container?" },
+		{ { "put", "x", "--value=v" }, NULL },
+		{ { "--runtimedir", "x" }, "--runtime-dir?" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		ck_assert_msg(run_with("", rows[i].words) == 2, "row %zu: %s", i, errors);
+		ck_assert_msg(lines_of(errors) == 1, "row %zu: %s", i, errors);
+		if (rows[i].meant)
+			ck_assert_msg(strstr(errors, rows[i].meant), "row %zu: %s", i, errors);
+		else
+			ck_assert_msg(!strstr(errors, "did you mean"), "row %zu: %s", i, errors);
 	}
 }
 END_TEST
@@ -176,6 +228,8 @@ int main(void)
 		return EXIT_FAILURE;
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, wrong_usage_is_status_2_and_one_line_with_a_hint);
+	tcase_add_test(tc, without_a_command_the_commands_are_shown_by_topic);
+	tcase_add_test(tc, mistyped_word_is_told_the_nearest);
 	tcase_add_test(tc, value_on_the_command_line_is_refused_and_not_repeated);
 	tcase_add_test(tc, failure_is_status_1_and_one_line);
 	tcase_add_test(tc, too_large_a_value_is_refused_before_it_is_sent);

@@ -60,6 +60,44 @@ START_TEST(tables_grow_and_an_empty_one_has_a_heading_only)
 }
 END_TEST
 
+START_TEST(narrow_tables_are_cut_where_they_may_be_and_nowhere_else)
+{
+	static const char *const cut_headings[] = { "ID", "~LABELS", "WHEN", NULL };
+	const char *row[] = { "0011223344556677", "app=payments tier=front region=west",
+		              "2026-01-02T03:04:05.678901Z" };
+	static const struct {
+		size_t columns;
+		const char *text;
+	} rows[] = {
+		{ 100,
+		  "ID                LABELS                               WHEN\n"
+		  "0011223344556677  app=payments tier=front region=west  2026-01-02T03:04:05Z\n" },
+		{ 50, "ID                LABELS      WHEN\n"
+		      "0011223344556677  app=pay...  2026-01-02T03:04:05Z\n" },
+		{ 1, "ID                LABELS    WHEN\n"
+		     "0011223344556677  app=p...  2026-01-02T03:04:05Z\n" },
+	};
+	struct table *t = table_new(cut_headings);
+	char *text = NULL;
+	size_t len = 0;
+
+	ck_assert_int_eq(table_add(t, row), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		FILE *out = open_memstream(&text, &len);
+
+		table_print_within(t, out, rows[i].columns);
+		fclose(out);
+		ck_assert_str_eq(text, rows[i].text);
+		free(text);
+	}
+	text = printed(t, false);
+	ck_assert_str_eq(text, "0011223344556677\tapp=payments tier=front region=west\t"
+	                       "2026-01-02T03:04:05.678901Z\n");
+	free(text);
+	table_free(t);
+}
+END_TEST
+
 START_TEST(control_bytes_never_reach_the_terminal)
 {
 	const char *row[] = { "a\tb\nc", "\033[2J\r", "\xc2\x9b\x7f" };
@@ -106,6 +144,7 @@ int main(void)
 
 	tcase_add_test(tc, tables_are_aligned_on_a_terminal_and_tabbed_elsewhere);
 	tcase_add_test(tc, tables_grow_and_an_empty_one_has_a_heading_only);
+	tcase_add_test(tc, narrow_tables_are_cut_where_they_may_be_and_nowhere_else);
 	tcase_add_test(tc, control_bytes_never_reach_the_terminal);
 	tcase_add_test(tc, an_error_is_one_line_whatever_it_holds);
 	suite_add_tcase(suite, tc);

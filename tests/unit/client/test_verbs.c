@@ -325,6 +325,31 @@ START_TEST(unseal_says_what_is_wrong)
 }
 END_TEST
 
+START_TEST(unseal_of_an_open_store_says_that_nothing_was_done)
+{
+#define OPEN "{\"parameters\":{\"state\":\"unsealed\",\"slots\":[{\"id\":1,\"kind\":\"keyfile\"}]}}"
+	static const struct fake_row rows[] = {
+		{ "Status", OPEN },
+		{ "Unseal",
+		  "{\"error\":\"x.WrongKey\",\"parameters\":{\"message\":\"wrong one\"}}" },
+		{ "Unseal", "{\"parameters\":{\"epoch\":1}}" },
+		{ 0 }
+	};
+	pid_t broker = fake_start(dir, rows);
+
+	ck_assert_int_eq(io_write_file_atomic(AT_FDCWD, "key",
+	                                      "0123456789012345678901234567890123456789", 40, 0400),
+	                 0);
+	ck_assert_int_eq(run("unseal", "--keyfile", "key"), 1);
+	ck_assert_ptr_nonnull(strstr(errors, "unsealed already"));
+	ck_assert_ptr_nonnull(strstr(errors, "wrong one"));
+	ck_assert_uint_eq(lines_of(errors), 1);
+	ck_assert_int_eq(run("unseal", "--keyfile", "key"), 0);
+	ck_assert_ptr_nonnull(strstr(errors, "warning: the store was unsealed already"));
+	fake_stop(broker);
+}
+END_TEST
+
 START_TEST(slot_that_asks_for_too_much_is_refused_before_any_work)
 {
 	static const struct fake_row rows[] = {
@@ -436,6 +461,7 @@ int main(void)
 	tcase_add_test(tc, init_of_a_store_that_is_there_makes_no_keyfile);
 	tcase_add_test(tc, unseal_tries_the_slots_of_its_kind_until_one_opens);
 	tcase_add_test(tc, unseal_says_what_is_wrong);
+	tcase_add_test(tc, unseal_of_an_open_store_says_that_nothing_was_done);
 	tcase_add_test(tc, slot_that_asks_for_too_much_is_refused_before_any_work);
 	tcase_add_test(tc, info_and_history_show_what_is_known);
 	tcase_add_test(tc, answer_of_the_wrong_shape_is_a_failure_not_a_crash);

@@ -233,6 +233,57 @@ START_TEST(a_file_that_is_no_log_is_refused_at_its_first_line)
 }
 END_TEST
 
+/* A whole log of `lines` lines. Returns its size. */
+static size_t write_log(int fd, uint64_t lines)
+{
+	uint8_t hash[CHAIN_HASH_LEN] = { 0 };
+	size_t size = 0;
+
+	for (uint64_t seq = 1; seq <= lines; seq++) {
+		char text[200], line[400], hex[CHAIN_HEX_LEN];
+		int len = snprintf(text, sizeof(text),
+		                   "{\"seq\":%llu,\"time\":\"2026-11-24T05:30:05.123456Z\","
+		                   "\"event\":\"x\"",
+		                   (unsigned long long)seq);
+
+		chain_hash(hash, text, (size_t)len, hash);
+		chain_hex(hash, sizeof(hash), hex);
+		len = snprintf(line, sizeof(line), "%s,\"hash\":\"%s\"}\n", text, hex);
+		ck_assert_int_eq(io_write_all(fd, line, (size_t)len), 0);
+		size += (size_t)len;
+	}
+	return size;
+}
+
+struct seen {
+	size_t bytes, pieces;
+};
+
+static void on_read(void *arg, size_t bytes)
+{
+	struct seen *seen = arg;
+
+	seen->bytes += bytes;
+	seen->pieces++;
+}
+
+START_TEST(how_far_a_file_was_read_is_told_piece_by_piece)
+{
+	SCOPED(chain_verifier_free_ptr) struct chain_verifier *v = chain_verifier_new(NULL);
+	SCOPED_FD int fd = memfd_create("x", MFD_CLOEXEC);
+	struct seen seen = { 0 };
+	size_t size = write_log(fd, 3000);
+	struct err e = { "" };
+
+	chain_verify_head(v, "");
+	chain_verifier_on_read(v, on_read, &seen);
+	ck_assert_msg(chain_verify_file(v, fd, "log.jsonl", &e) == 0, "%s", e.text);
+	ck_assert_uint_eq(chain_lines(v), 3000);
+	ck_assert_uint_eq(seen.bytes, size);
+	ck_assert_uint_gt(seen.pieces, 2);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("chain");
@@ -249,6 +300,7 @@ int main(void)
 	tcase_add_test(t, a_signature_covers_every_part_of_the_head);
 	tcase_add_test(t, a_malformed_head_is_refused_with_a_sentence);
 	tcase_add_test(t, a_file_that_is_no_log_is_refused_at_its_first_line);
+	tcase_add_test(t, how_far_a_file_was_read_is_told_piece_by_piece);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -133,6 +133,36 @@ START_TEST(what_is_in_the_log_is_not)
 }
 END_TEST
 
+START_TEST(what_is_in_the_log_behind_one_that_waits_is_not)
+{
+	head->head = head->released = head->taken = 40;
+	for (uint64_t node = 1; node <= 4; node++)
+		put_main(node);
+	/* Its broker went over the ring and began anew: the second and third are in the log. */
+	set_line((40 + 1) % SLOTS, RING_DONE | 41);
+	set_line((40 + 2) % SLOTS, RING_DONE | 42);
+	set_line((40 + 3) % SLOTS, RING_DONE | (43 - SLOTS)); /* of an earlier lap */
+	ck_assert_int_eq(ring_carry(ours, foreign, SIZE, 100), 2);
+	ck_assert_uint_eq(carried(1) + carried(4), 2);
+	ck_assert_uint_eq(carried(2) + carried(3), 0);
+}
+END_TEST
+
+START_TEST(a_line_behind_one_that_waits_is_not_either)
+{
+	for (uint64_t node = 1; node <= 2; node++)
+		put_main(node);
+	head->taken = 2;
+	set_line(0, RING_WAITS);
+	set_line(1, 100);
+	head->run = 0x1234;
+	ck_assert_uint_eq(ring_carry_run(foreign, SIZE), 0x1234);
+	ck_assert_int_eq(ring_carry(ours, foreign, SIZE, 100), 1);
+	ck_assert_uint_eq(carried(1), 1);
+	ck_assert_uint_eq(carried(2), 0);
+}
+END_TEST
+
 START_TEST(folds_keep_their_counts_and_half_made_ones_are_not_there)
 {
 	put_fold(0, FOLD_FULL, 1, 1000);
@@ -291,6 +321,8 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, what_is_not_in_the_log_is_carried_over);
 	tcase_add_test(tests, what_is_in_the_log_is_not);
+	tcase_add_test(tests, what_is_in_the_log_behind_one_that_waits_is_not);
+	tcase_add_test(tests, a_line_behind_one_that_waits_is_not_either);
 	tcase_add_test(tests, folds_keep_their_counts_and_half_made_ones_are_not_there);
 	tcase_add_test(tests, gaps_and_events_of_a_later_build_are_noted_as_gaps);
 	tcase_add_test(tests, a_request_in_hand_is_recorded_once);

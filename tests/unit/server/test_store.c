@@ -142,6 +142,26 @@ START_TEST(a_restarted_broker_is_sealed_and_opens_with_the_right_key_only)
 }
 END_TEST
 
+START_TEST(an_unsealed_store_tells_a_right_key_from_a_wrong_one)
+{
+	json_t *reply = client_ok(client, "Status", NULL);
+	int slot = (int)number_at(json_array_get(json_object_get(reply, "slots"), 0), "id");
+	char parameters[200];
+
+	json_decref(reply);
+	done("Put", ITEM_A);
+	snprintf(parameters, sizeof(parameters), "{\"slot\":%d,\"key\":\"" OTHER_KEY_BASE64 "\"}",
+	         slot);
+	client_expect_error(client, "Unseal", parameters, "WrongKey");
+	ck_assert_uint_eq(host_audit_count(host, "unseal.failed", NULL), 1);
+	snprintf(parameters, sizeof(parameters), "{\"slot\":%d,\"key\":\"" KEY_BASE64 "\"}", slot);
+	done("Unseal", parameters);
+	expect_state("unsealed");
+	expect_value("a", "YWFh");
+	ck_assert_uint_eq(host_audit_count(host, "unseal", NULL), 0);
+}
+END_TEST
+
 START_TEST(seal_shuts_the_store_and_is_recorded)
 {
 	done("Seal", NULL);
@@ -499,6 +519,7 @@ int main(void)
 	tcase_add_test(empty, a_keyfile_unseals_at_start);
 	tcase_add_test(t, init_is_refused_where_there_is_a_store);
 	tcase_add_test(t, a_restarted_broker_is_sealed_and_opens_with_the_right_key_only);
+	tcase_add_test(t, an_unsealed_store_tells_a_right_key_from_a_wrong_one);
 	tcase_add_test(t, seal_shuts_the_store_and_is_recorded);
 	tcase_add_test(t, put_numbers_versions_and_get_returns_each);
 	tcase_add_test(t, no_value_reaches_the_audit_log);

@@ -399,24 +399,42 @@ END_TEST
 
 static const struct pem {
 	const char *text;
-	bool private;
+	bool private, certificate;
 } pems[] = {
 	{ "-----BEGIN PRIVATE KEY-----\nMIIE", true },
 	{ "-----BEGIN RSA PRIVATE KEY-----\nMIIE", true },
-	{ "cert first\n-----BEGIN CERTIFICATE-----\nx\n-----BEGIN EC PRIVATE KEY-----\n", true },
+	{ "cert first\n-----BEGIN CERTIFICATE-----\nx\n-----BEGIN EC PRIVATE KEY-----\n", true,
+	  true },
 	{ "-----BEGIN ENCRYPTED PRIVATE KEY-----", true },
 	{ "-----BEGIN OPENSSH PRIVATE KEY-----", true },
 	{ "-----BEGIN PGP PRIVATE KEY BLOCK-----", true },
 	{ "{\"key\":\"-----BEGIN PRIVATE KEY-----\\nMIIE\"}", true },
 	{ "-----BEGIN PRIVATE KEY----", false },
 	{ "-----BEGIN PUBLIC KEY-----", false },
-	{ "-----BEGIN CERTIFICATE-----\nPRIVATE KEY-----", false },
+	{ "-----BEGIN CERTIFICATE-----\nPRIVATE KEY-----", false, true },
+	{ "-----BEGIN TRUSTED CERTIFICATE-----", false, true },
+	{ "-----BEGIN CERTIFICATE REQUEST-----", false },
+	{ "0\x09"
+	  "0\x07\xa0\x03\x02\x01\x02\x02\x01",
+	  false, true },
+	{ "0\x09"
+	  "0\x08\xa0\x03\x02\x01\x02\x02\x01",
+	  false },
+	{ "0\x0a"
+	  "0\x07\xa0\x03\x02\x01\x02\x02\x01",
+	  false },
+	{ "0\x09"
+	  "0\x07\xa0\x03\x02\x01\x01\x02\x01",
+	  false },
+	{ "0\x84", false },
+	{ "0\x80", false },
+	{ "0", false },
 	{ "-----BEGIN ", false },
 	{ "PRIVATE KEY", false },
 	{ "", false },
 };
 
-START_TEST(pem_private_keys_are_recognised_at_put)
+START_TEST(private_keys_and_certificates_are_recognised_at_put)
 {
 	struct vault_secret secret;
 
@@ -424,43 +442,13 @@ START_TEST(pem_private_keys_are_recognised_at_put)
 	ck_ok(vault_find(fix.vault, "k", &secret));
 	ck_assert_msg(!(secret.current.flags & VAULT_PRIVATE_KEY) == !pems[_i].private, "%s",
 	              pems[_i].text);
+	ck_assert_msg(!(secret.current.flags & VAULT_CERTIFICATE) == !pems[_i].certificate, "%s",
+	              pems[_i].text);
 	fixture_restart();
 	ck_ok(vault_find(fix.vault, "k", &secret));
 	ck_assert_msg(!(secret.current.flags & VAULT_PRIVATE_KEY) == !pems[_i].private, "%s",
 	              pems[_i].text);
 	ck_assert_uint_eq(secret.current.size, strlen(pems[_i].text));
-}
-END_TEST
-
-static int collect_doc(void *arg, const char *id, const void *bytes, size_t len)
-{
-	char *text = arg;
-
-	sprintf(text + strlen(text), "%s=%.*s ", id, (int)len, (const char *)bytes);
-	return 0;
-}
-
-START_TEST(documents_of_other_parts_are_kept_by_kind)
-{
-	char text[256] = "", *big = calloc(1, 1024 * 1024);
-
-	ck_ok(vault_doc_put(fix.vault, "grant", "g2", "two", 3, &fix.err));
-	ck_ok(vault_doc_put(fix.vault, "grant", "g1", "one", 3, &fix.err));
-	ck_ok(vault_doc_put(fix.vault, "grants", "x", "other kind", 10, &fix.err));
-	ck_ok(vault_doc_put(fix.vault, "grant", "g2", "TWO", 3, &fix.err));
-	ck_ok(vault_doc_put(fix.vault, "grant", "empty", NULL, 0, &fix.err));
-	ck_ok(vault_doc_put(fix.vault, "grant", "g3", "three", 5, &fix.err));
-	ck_ok(vault_doc_remove(fix.vault, "grant", "g3", &fix.err));
-	ck_fails(-ENOENT, vault_doc_remove(fix.vault, "grant", "g3", &fix.err));
-	fixture_restart();
-	ck_ok(vault_doc_each(fix.vault, "grant", collect_doc, text, &fix.err));
-	ck_assert_str_eq(text, "empty= g1=one g2=TWO ");
-	ck_fails(-EINVAL, vault_doc_put(fix.vault, "secret", "a", "x", 1, &fix.err));
-	ck_fails(-EINVAL, vault_doc_put(fix.vault, "gr:ant", "a", "x", 1, &fix.err));
-	ck_fails(-EINVAL, vault_doc_put(fix.vault, "grant", "", "x", 1, &fix.err));
-	ck_fails(-EFBIG, vault_doc_put(fix.vault, "grant", "a", big, 1024 * 1024, &fix.err));
-	ck_assert_uint_eq(vault_count(fix.vault), 0);
-	free(big);
 }
 END_TEST
 
@@ -545,8 +533,8 @@ int main(void)
 	tcase_add_test(tests, labels_have_at_most_128_bytes);
 	tcase_add_test(tests, one_put_names_a_secret_once_and_128_at_most);
 	tcase_add_test(tests, a_listing_is_sorted_and_bounded_by_its_prefix);
-	tcase_add_loop_test(tests, pem_private_keys_are_recognised_at_put, 0, ARRAY_LEN(pems));
-	tcase_add_test(tests, documents_of_other_parts_are_kept_by_kind);
+	tcase_add_loop_test(tests, private_keys_and_certificates_are_recognised_at_put, 0,
+	                    ARRAY_LEN(pems));
 	tcase_add_test(tests, the_epoch_grows_by_one_with_each_change);
 	tcase_add_test(tests, the_audit_seed_stays_the_same_and_is_no_other_stores);
 	tcase_add_test(tests, labels_of_an_old_version_can_be_read);
