@@ -35,14 +35,22 @@ END
 # Its state where the scenario's broker looks and where the end of the scenario finds what is left.
 printf '#!/bin/sh\nexec %s --root %s "$@"\n' "$(command -v runc)" "$D/runc" >"$PODMAN/runc"
 chmod 755 "$PODMAN/runc"
-# Containers, and the monitors that Podman leaves with them. The cgroup that it puts them in is all Podmans'.
+# Monitors of containers, and what they start when one ends. The cgroup that Podman puts them in is all Podmans'.
+monitors() {
+	local pid
+	cat "$CGROUP2"/libpod_parent/cgroup.procs /sys/fs/cgroup/*/libpod_parent/conmon/cgroup.procs 2>/dev/null |
+		sort -u | while read -r pid; do
+		! grep -qa "$PODMAN" "/proc/$pid/cmdline" 2>/dev/null || echo "$pid"
+	done
+}
 end_podman() {
-	local monitors=() pods=() pod
-	mapfile -t monitors < <(awk 1 "$PODMAN"/run/*-containers/*/userdata/conmon.pid 2>/dev/null)
+	local pods=() pod pids
 	mapfile -t pods < <(podman pod ps --quiet --no-trunc)
 	podman pod rm --all --force --time 0
 	podman rm --all --force --time 0
-	"$here/await" end "${monitors[@]}"
+	while mapfile -t pids < <(monitors) && [[ ${#pids[@]} -gt 0 ]]; do
+		"$here/await" end "${pids[@]}"
+	done
 	for pod in "${pods[@]}"; do
 		rmdir "$CGROUP2/libpod_parent/$pod" /sys/fs/cgroup/*/"libpod_parent/$pod"
 	done
@@ -52,7 +60,7 @@ on_exit+=('end_podman >>"$D/end.log" 2>&1')
 
 # hooks.d as an installation fills it, for a broker that has another runtime folder.
 install_hook() {
-	cmake --install "$COFFER_BUILD" --prefix "$PODMAN/usr" >"$PODMAN/install.log" 2>&1 || fail "cmake --install"
+	cmake --install "$COFFER_BUILD/client" --prefix "$PODMAN/usr" >"$PODMAN/install.log" 2>&1 || fail "cmake --install"
 	jq --arg dir "$RUN" '.hook.env = ["COFFER_RUNTIME_DIR=" + $dir]' \
 		"$PODMAN/usr/share/containers/oci/hooks.d/coffer-hook.json" >"$D/hooks.d/coffer-hook.json"
 }
