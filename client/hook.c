@@ -23,6 +23,7 @@
 #include "hook_register.h"
 #include "hook_state.h"
 #include "hook_wait.h"
+#include "host_mounts.h"
 #include "host_root.h"
 
 #define RETRY_MS 200 /* unsealing and the step from bind to listen show in no folder */
@@ -249,7 +250,7 @@ int hook_run(const struct hook_config *config, int input)
 		    "a mount; use the workload socket");
 		return EXIT_SUCCESS;
 	}
-	if (n >= 0 && hook_state_parse(text, (size_t)n, &s, &e) == 0)
+	if (n >= 0 && hook_state_parse(text, (size_t)n, &s, &e) == 0 && host_mounts_join(&e) == 0)
 		status = s.stage == HOOK_CREATE ? on_create(config, &s, &e)
 		                                : on_stop(config, &s, &e);
 	if (status != EXIT_SUCCESS)

@@ -17,10 +17,6 @@ static const char *const podman_crio[] = { "podman", "crio", NULL };
 static const char *const containerd[] = { "containerd", NULL };
 static const char *const runc[] = { "runc", NULL };
 
-/* Annotations that carry the name of a container of a pod. */
-static const char *const name_annotations[] = { "io.kubernetes.cri.container-name",
-	                                        "io.kubernetes.container.name" };
-
 static json_t *read_json(const char *path)
 {
 	SCOPED(free_ptr) char *text = NULL;
@@ -33,18 +29,29 @@ static json_t *read_json(const char *path)
 	return value;
 }
 
-static void by_annotations(const struct hook_state *s, struct hook_engine *h)
-{
-	for (size_t i = 0; i < ARRAY_LEN(name_annotations) && !h->facts.name; i++)
-		h->facts.name =
-			json_string_value(json_object_get(s->annotations, name_annotations[i]));
-	h->facts.labels = h->owned_labels = json_object(); /* none but the annotations */
-}
-
 static void by_id(const struct hook_state *s, struct hook_engine *h)
 {
-	by_annotations(s, h);
+	h->facts.labels = h->owned_labels = json_object(); /* none but the annotations */
 	h->facts.name = s->id;
+}
+
+/* Of the pod's own process everything is known: no condition on the pod matches it. */
+static bool by_pod(const struct hook_state *s, struct hook_engine *h)
+{
+	if (!hook_pod_read(s->annotations, &h->pod))
+		return false;
+	h->facts.pod = h->pod.labels;
+	if (h->pod.name[0])
+		h->facts.name = h->pod.name;
+	else
+		by_id(s, h);
+	return true;
+}
+
+static void by_containerd(const struct hook_state *s, struct hook_engine *h)
+{
+	if (!by_pod(s, h))
+		h->facts.name = s->id;
 }
 
 /* containers.json: [{"id":…,"names":[…]},…] */
@@ -54,9 +61,7 @@ static void by_storage(const struct hook_state *s, struct hook_engine *h)
 	json_t *entry = NULL;
 	size_t i = 0;
 
-	by_annotations(s, h);
-	h->facts.labels = NULL;
-	if (h->facts.name)
+	if (by_pod(s, h))
 		return;
 	snprintf(path, sizeof(path), "%s/../../containers.json", s->bundle);
 	h->document = read_json(path);
@@ -111,7 +116,7 @@ static const struct {
 } layouts[] = {
 	{ "/moby/", docker, by_docker },
 	{ "/overlay-containers/", podman_crio, by_storage },
-	{ "/io.containerd.runtime.v2.task/", containerd, by_annotations },
+	{ "/io.containerd.runtime.v2.task/", containerd, by_containerd },
 	{ "", runc, by_id },
 };
 
@@ -131,5 +136,6 @@ void hook_engine_clear(struct hook_engine *h)
 {
 	json_decref(h->document);
 	json_decref(h->owned_labels);
+	json_decref(h->pod.labels);
 	memset(h, 0, sizeof(*h));
 }

@@ -10,13 +10,15 @@
  *	                                   and labels
  *	…/overlay-containers/ID/userdata   Podman or CRI-O: containers.json two levels up has the
  *	                                   names; labels lie in a database (unknown for Podman)
- *	…/io.containerd.runtime.v2.task/…  containerd: names are annotations
+ *	…/io.containerd.runtime.v2.task/…  containerd: the names of pods are annotations, else the id is
+ *	                                   the name; labels lie in a database (unknown)
  *	elsewhere                          bare runc: the id is the name, annotations the labels
  */
 #pragma once
 
 #include <jansson.h>
 
+#include "hook_pod.h"
 #include "hook_state.h"
 #include "hook_wait.h"
 
@@ -24,6 +26,7 @@ struct hook_engine {
 	struct hook_facts facts; /* points into what follows, and into the state */
 	json_t *document;        /* owned; the engine's, or NULL */
 	json_t *owned_labels;    /* owned; or NULL */
+	struct hook_pod pod;     /* its labels are owned; or NULL */
 };
 
 /* Never fails: what cannot be read stays unknown. */

@@ -34,6 +34,8 @@ static bool label_holds(const char *wanted, const struct hook_facts *f)
 	const char *equals = strchr(wanted, '=');
 	size_t len = (size_t)(equals - wanted);
 
+	if (f->pod && strncmp(wanted, "io.kubernetes.", strlen("io.kubernetes.")) == 0)
+		return has_pair(f->pod, wanted, len, equals + 1);
 	return !f->labels || has_pair(f->labels, wanted, len, equals + 1) ||
 	       has_pair(f->annotations, wanted, len, equals + 1);
 }

@@ -29,6 +29,8 @@ struct hook_facts {
 	const char *name;          /* NULL: unknown */
 	const json_t *labels;      /* object of texts; NULL: unknown */
 	const json_t *annotations; /* object of texts, or NULL for none */
+	const json_t *pod;         /* of a container of a pod: its labels that begin with
+	                              "io.kubernetes.", which are known whatever else is; or NULL */
 };
 
 /* Checks every entry: -EINVAL with a sentence. The caller decrefs *ret. */

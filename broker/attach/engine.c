@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "attach/sys.h"
 #include "attach/trusted.h"
@@ -17,22 +18,10 @@ static int describe_by_annotations(const struct attach_config *c, struct found *
 	return engine_annotations(f);
 }
 
-/*
- * Podman and CRI-O put annotations of the image among the bundle's: nothing there is known to be of
- * whoever started the container.
- */
-static int describe_by_image(const struct attach_config *c, struct found *f, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < f->config.annotations && r == 0; i++)
-		r = found_add(f, f->config.annotation[i].key, f->config.annotation[i].value, true);
-	return r;
-}
-
-static const struct engine containerd = { "containerd", describe_by_annotations, NULL };
-static const struct engine crio = { "crio", describe_by_image, NULL };
-static const struct engine podman = { "podman", describe_by_image, NULL };
+static const struct engine containerd = { "containerd", engine_containerd_describe,
+	                                  engine_containerd_id_of };
+static const struct engine crio = { "crio", engine_crio_describe, engine_crio_id_of };
+static const struct engine podman = { "podman", engine_podman_describe, engine_podman_id_of };
 static const struct engine runc = { "runc", describe_by_annotations, NULL };
 
 /*
@@ -57,7 +46,45 @@ static const struct {
 	{ "/var/lib/containers/storage/", false, NULL, &podman },
 };
 
-const struct engine *engine_of_bundle(const char *path, const struct oci_config *config)
+/* DRIVER-containers/ID/userdata: where Podman puts bundles, below a root of containers/storage. */
+static bool is_in_storage(const char *below)
+{
+	static const char before[] = "-containers/", last[] = "/userdata";
+	const size_t len = sizeof(before) - 1;
+	const char *id = strchr(below, '/'), *slash;
+
+	if (!id || ++id - below <= (ptrdiff_t)len || strncmp(id - len, before, len) != 0)
+		return false;
+	slash = strchr(id, '/');
+	return slash && slash > id && strcmp(slash, last) == 0;
+}
+
+static bool is_in_root(const struct attach_config *c, const char *path)
+{
+	for (size_t i = 0; i < ATTACH_ROOTS_MAX && c->engine_roots[i]; i++) {
+		SCOPED(free_ptr) char *root = realpath(c->engine_roots[i], NULL);
+		size_t len = root ? strlen(root) : 0;
+
+		if (len > 1 && strncmp(path, root, len) == 0 && path[len] == '/' &&
+		    is_in_storage(path + len + 1))
+			return true;
+	}
+	return false;
+}
+
+/* Three folders up from its end. */
+static bool is_in_any_root(const char *path)
+{
+	const char *at = path + strlen(path);
+	int folders = 0;
+
+	while (at > path && folders < 3)
+		folders += *--at == '/';
+	return folders == 3 && is_in_storage(at + 1);
+}
+
+const struct engine *engine_of_bundle(const struct attach_config *c, const char *path, bool users,
+                                      const struct oci_config *config)
 {
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		const char *where = places[i].where;
@@ -68,7 +95,7 @@ const struct engine *engine_of_bundle(const char *path, const struct oci_config 
 		if (!places[i].annotation || oci_annotation(config, places[i].annotation))
 			return places[i].engine;
 	}
-	return &runc;
+	return is_in_root(c, path) || (users && is_in_any_root(path)) ? &podman : &runc;
 }
 
 int engine_annotations(struct found *f)
@@ -143,6 +170,40 @@ static int take_root(struct found *f, struct err *e)
 	return 0;
 }
 
+/*
+ * Podman hands the bundle's folder, and nothing above it, to the root of a container with mapped users, which
+ * does not see it from inside.
+ */
+static bool is_mapped_roots(const char *path, int folder, const struct found *f)
+{
+	struct trusted_folder above = { .fd = -1 };
+	char *slash, parent[ATTACH_TEXT_MAX];
+	bool by_root, mapped = false;
+	struct stat st;
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent || fstat(folder, &st) < 0)
+		return false;
+	*slash = '\0';
+	by_root = trusted_open(parent, &above, NULL) == 0 && above.by_root;
+	fd_close(above.fd);
+	for (uint32_t i = 0; i < f->facts.uid_maps; i++)
+		if (f->facts.uid_map[i].inside == 0)
+			mapped = st.st_uid == f->facts.uid_map[i].outside;
+	return by_root && mapped && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static void judge_bundle(const struct attach_config *c, const struct trusted_folder *folder,
+                         bool file_by_root, struct found *f)
+{
+	f->bundle_is_its_own = !folder->by_root &&
+	                       engine_of_bundle(c, f->bundle, false, &f->config) == &podman &&
+	                       is_mapped_roots(f->bundle, folder->fd, f);
+	if (!file_by_root || (!folder->by_root && !f->bundle_is_its_own))
+		f->facts.flags |= FACTS_UNVERIFIED;
+}
+
 int engine_read_bundle(const struct attach_config *c, const char *bundle, struct found *f,
                        struct err *e)
 {
@@ -150,21 +211,21 @@ int engine_read_bundle(const struct attach_config *c, const char *bundle, struct
 	SCOPED_FD int fd = -1;
 	SCOPED(free_ptr) char *text = NULL;
 	const struct engine *engine;
+	bool file_by_root = true;
 	size_t len;
 	int r = trusted_open(bundle, &folder, e);
 
 	if (r < 0)
 		return err_prefix(e, r, "the container's bundle");
 	fd = folder.fd;
-	r = trusted_read(fd, "config.json", &text, &len, &folder.by_root, e);
+	r = trusted_read(fd, "config.json", &text, &len, &file_by_root, e);
 	if (r == 0)
 		r = oci_config_parse(text, len, &f->config, e);
 	if (r < 0)
 		return err_prefix(e, r, "config.json in %.200s", folder.path);
-	if (!folder.by_root)
-		f->facts.flags |= FACTS_UNVERIFIED;
 	memcpy(f->bundle, folder.path, sizeof(f->bundle));
-	engine = engine_of_bundle(f->bundle, &f->config);
+	judge_bundle(c, &folder, file_by_root, f);
+	engine = engine_of_bundle(c, f->bundle, f->facts.flags & FACTS_UNVERIFIED, &f->config);
 	snprintf(f->runtime, sizeof(f->runtime), "%s", engine->runtime);
 	f->facts.uid = f->config.uid;
 	f->facts.gid = f->config.gid;

@@ -22,6 +22,7 @@ enum {
 }; /* order of FACTS */
 
 #define FOUND_IMAGE_MAX 1024
+#define FOUND_NAME_MAX 800    /* a pod's namespace, its name and that of a container: up to 381 */
 #define FOUND_DIGESTS_MAX 600 /* of one image: 8 of 71 bytes */
 
 struct found_attribute {
@@ -34,9 +35,10 @@ struct found {
 	int fds[FOUND_FDS];
 	char cgroup_path[ATTACH_TEXT_MAX]; /* for the name of a unit only */
 	char runtime[16];                  /* "": a plain process group */
-	char id[OCI_ID_MAX + 1], name[OCI_ID_MAX + 1];
+	char id[OCI_ID_MAX + 1], name[FOUND_NAME_MAX + 1];
 	char unit[UNIT_NAME_MAX + 1];
 	char bundle[ATTACH_TEXT_MAX];
+	bool bundle_is_its_own; /* its mapped root could put other files of root in the bundle's place */
 	char root[ATTACH_TEXT_MAX];
 	char image[FOUND_IMAGE_MAX + 1];
 	char digest[FOUND_DIGESTS_MAX + 1];

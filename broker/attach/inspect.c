@@ -101,6 +101,8 @@ static int by_pid(const struct attach_config *c, const struct question *q, struc
 	r = engine_runc_by_init(c, init, q->id, &state, e);
 	if (r == 0 && host)
 		r = engine_runc_by_cgroup(c, f, &state, e);
+	if (r == 0 && !host && (r = engine_runc_of_user(f, &state, e)) > 0)
+		f->facts.flags |= FACTS_UNVERIFIED;
 	if (r != 0)
 		return r < 0 ? r : take_state(c, &state, f, e);
 	/* In a pid namespace of its own it is no unit itself, but may run in one. */
@@ -117,7 +119,8 @@ static int by_name(const struct attach_config *c, const struct question *q, stru
 {
 	SCOPED(state_ptr) struct oci_state state = { 0 };
 	char id[OCI_ID_MAX + 1];
-	int r = engine_runc_by_id(c, q->id, &state, e);
+	/* The names of some engines are no ids. */
+	int r = oci_id_ok(q->id) ? engine_runc_by_id(c, q->id, &state, e) : 0;
 
 	if (r == 0)
 		r = engine_id_of(c, q->id, id, e);

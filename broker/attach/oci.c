@@ -54,13 +54,30 @@ static int find_bundle(const json_t *config, const char **ret, struct err *e)
 	return 0;
 }
 
+static int set_state(const char *id, int64_t pid, int64_t start, const char *bundle,
+                     struct oci_state *ret, struct err *e)
+{
+	struct oci_state state = { .pid = (pid_t)pid, .start = (uint64_t)start };
+
+	if (!oci_id_ok(id))
+		return err_set(e, -EINVAL,
+		               "the id is empty, too long or has characters that runc refuses");
+	state.id = strdup(id);
+	state.bundle = strdup(bundle);
+	if (!state.id || !state.bundle) {
+		oci_state_clear(&state);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	*ret = state;
+	return 0;
+}
+
 int oci_state_parse(const char *text, size_t len, struct oci_state *ret, struct err *e)
 {
 	SCOPED(json_ptr) json_t *top = NULL;
 	json_t *config = NULL;
 	const char *id = NULL, *bundle = NULL;
 	int64_t pid = 0, start = 0;
-	struct oci_state state = { 0 };
 	int r = json_parse_foreign(text, len, &top, e);
 
 	if (r < 0)
@@ -73,19 +90,28 @@ int oci_state_parse(const char *text, size_t len, struct oci_state *ret, struct 
 	    (r = json_get_object(top, "config", true, &config, e)) < 0 ||
 	    (r = find_bundle(config, &bundle, e)) < 0)
 		return r;
-	if (!oci_id_ok(id))
-		return err_set(e, -EINVAL,
-		               "the id is empty, too long or has characters that runc refuses");
-	state.id = strdup(id);
-	state.bundle = strdup(bundle);
-	state.pid = (pid_t)pid;
-	state.start = (uint64_t)start;
-	if (!state.id || !state.bundle) {
-		oci_state_clear(&state);
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	*ret = state;
-	return 0;
+	return set_state(id, pid, start, bundle, ret, e);
+}
+
+int oci_status_parse(const char *text, size_t len, const char *id, struct oci_state *ret,
+                     struct err *e)
+{
+	SCOPED(json_ptr) json_t *top = NULL;
+	const char *bundle = NULL;
+	int64_t pid = 0, start = 0;
+	int r = json_parse(text, len, &top, e);
+
+	if (r < 0)
+		return r;
+	if (!json_is_object(top))
+		return err_set(e, -EINVAL, "a container's status must be a JSON object");
+	if ((r = json_get_string(top, "bundle", true, &bundle, e)) < 0 ||
+	    (r = json_get_int(top, "pid", true, 2, INT32_MAX, &pid, e)) < 0 ||
+	    (r = json_get_int(top, "process-start-time", true, 1, INT64_MAX, &start, e)) < 0)
+		return r;
+	if (bundle[0] != '/' || strlen(bundle) >= ATTACH_TEXT_MAX)
+		return err_set(e, -EINVAL, "its bundle is no absolute path");
+	return set_state(id, pid, start, bundle, ret, e);
 }
 
 void oci_config_clear(struct oci_config *c)

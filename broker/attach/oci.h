@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * oci.h - what is taken out of a container's bundle and out of runc's state. Pure: bytes in,
+ * oci.h - what is taken out of a container's bundle and out of its runtime's state. Pure: bytes in,
  * structs out.
  *
  * config.json is the OCI runtime specification's; state.json is what runc (libcontainer) keeps of a
- * running container at ROOT/ID/. Both are read as strict JSON (json.h) and only the fields named
+ * running container at ROOT/ID/, status is what crun keeps there. All are read as strict JSON (json.h) and only the fields named
  * here are looked at. Nothing in them is believed that the kernel can say: namespaces, cgroup and
  * id maps in them are not even read.
  *
@@ -35,6 +35,10 @@ struct oci_state {
 	char *bundle;   /* absolute */
 };
 int oci_state_parse(const char *text, size_t len, struct oci_state *ret, struct err *e);
+
+/* crun's ROOT/ID/status, which does not say the id. */
+int oci_status_parse(const char *text, size_t len, const char *id, struct oci_state *ret,
+                     struct err *e);
 void oci_state_clear(struct oci_state *s);
 
 struct oci_annotation {

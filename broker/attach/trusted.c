@@ -76,15 +76,12 @@ int trusted_open(const char *path, struct trusted_folder *ret, struct err *e)
 	return 0;
 }
 
-int trusted_read(int folder, const char *name, char **ret, size_t *ret_len, bool *by_root,
-                 struct err *e)
+int trusted_open_file(int folder, const char *name, size_t *ret_size, bool *by_root, struct err *e)
 {
 	/* not blocking: it may be a pipe where a user could put one */
 	SCOPED_FD int fd =
 		sys_openat2(folder, name, O_RDONLY | O_NONBLOCK, RESOLVE_BENEATH | NO_LINKS);
-	SCOPED(free_ptr) char *text = NULL;
 	struct stat st;
-	ssize_t n;
 
 	if (fd < 0)
 		return err_errno(e, fd, "cannot open %s", name);
@@ -92,17 +89,33 @@ int trusted_read(int folder, const char *name, char **ret, size_t *ret_len, bool
 		return err_errno(e, -errno, "cannot read %s", name);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, -EINVAL, "%s is no regular file", name);
-	if (st.st_size > OCI_FILE_MAX)
+	if (!root_alone(&st, false))
+		*by_root = false;
+	*ret_size = (size_t)st.st_size;
+	return TAKE_FD(fd);
+}
+
+int trusted_read(int folder, const char *name, char **ret, size_t *ret_len, bool *by_root,
+                 struct err *e)
+{
+	bool theirs = *by_root;
+	size_t size = 0;
+	SCOPED_FD int fd = trusted_open_file(folder, name, &size, &theirs, e);
+	SCOPED(free_ptr) char *text = NULL;
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	if (size > OCI_FILE_MAX)
 		return err_set(e, -EFBIG, "%s is larger than %d bytes", name, OCI_FILE_MAX);
-	text = malloc((size_t)st.st_size + 1);
+	text = malloc(size + 1);
 	if (!text)
 		return err_set(e, -ENOMEM, "out of memory");
-	n = io_read_all(fd, text, (size_t)st.st_size);
+	n = io_read_all(fd, text, size);
 	if (n < 0)
 		return err_errno(e, (int)n, "cannot read %s", name);
 	text[n] = '\0';
-	if (!root_alone(&st, false))
-		*by_root = false;
+	*by_root = theirs;
 	*ret = TAKE_PTR(text);
 	*ret_len = (size_t)n;
 	return 0;

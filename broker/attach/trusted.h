@@ -25,6 +25,12 @@ struct trusted_folder {
 int trusted_open(const char *path, struct trusted_folder *ret, struct err *e);
 
 /*
+ * A regular file of a folder, for reading. *by_root as trusted_read. Its descriptor, or -errno with a
+ * sentence.
+ */
+int trusted_open_file(int folder, const char *name, size_t *ret_size, bool *by_root, struct err *e);
+
+/*
  * A regular file of at most OCI_FILE_MAX bytes in a folder; NUL behind it, the caller frees.
  * *by_root is cleared if the file is not root's alone, else left as it is.
  */

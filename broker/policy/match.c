@@ -109,22 +109,23 @@ static void check_image(const struct grant *g, const struct subject *s, struct v
 }
 
 /*
- * Keys that the kubelet or the engine's CRI plugin writes, over whatever a pod's author wrote
- * there. Under other engines anybody may use them as labels. There is none for the service account,
- * which the kubelet does not pass on.
+ * What the attacher takes from the engine's own word and lets nobody else say (broker/attach/kube.h). Under other
+ * engines anybody may use it as a label. There is nothing for the service account, which the kubelet does
+ * not pass on.
  */
 static bool is_strong_label(const char *key, const struct subject *s)
 {
-	static const char *const keys[] = { "io.kubernetes.pod.namespace",
-		                            "io.kubernetes.cri.sandbox-namespace" };
 	const char *runtime = known(s->runtime);
 
-	if (strcmp(runtime, "containerd") != 0 && strcmp(runtime, "crio") != 0)
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (strcmp(key, keys[i]) == 0)
-			return true;
-	return false;
+	return strcmp(key, "io.kubernetes.pod.namespace") == 0 &&
+	       (strcmp(runtime, "containerd") == 0 || strcmp(runtime, "crio") == 0);
+}
+
+/* What somebody may write who looks for a condition that there is none of. */
+static bool is_service_account(const char *key)
+{
+	return strcasestr(key, "serviceaccount") || strcasestr(key, "service-account") ||
+	       strcasestr(key, "service_account");
 }
 
 /* What a container says under one key, which a label and an annotation may share. */
@@ -181,7 +182,11 @@ static void check_label(const struct attribute *wanted, const struct subject *s,
 		    "matches; set it where the container is started",
 		    key.text, value.text);
 	else
-		say(v, "it has no label %s (the grant wants %s)", key.text, value.text);
+		say(v, "it has no label %s (the grant wants %s)%s", key.text, value.text,
+		    is_service_account(wanted->key)
+		            ? "; no engine is told a pod's service account: use "
+		              "io.kubernetes.pod.namespace"
+		            : "");
 }
 
 /* The sentence under construction, and what the verdicts so far come to. */

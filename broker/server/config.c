@@ -57,9 +57,10 @@ static void print_help(FILE *out)
 
 static int set_defaults(struct config *c)
 {
-	/* Where runc keeps state.json under each engine: bare runc, Podman and CRI-O; Docker;
-	 * containerd's two usual namespaces. */
-	static const char *const roots[] = { "/run/runc", "/run/docker/runtime-runc/moby",
+	/* Where runc keeps state.json under each engine: bare runc, Podman and CRI-O; crun's status of the
+	 * same; Docker; containerd's two usual namespaces. */
+	static const char *const roots[] = { "/run/runc", "/run/crun",
+		                             "/run/docker/runtime-runc/moby",
 		                             "/run/containerd/runc/default",
 		                             "/run/containerd/runc/k8s.io" };
 	/* Where engines keep what they know: Docker; Podman and CRI-O; containerd. */

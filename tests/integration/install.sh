@@ -14,6 +14,8 @@ for file in bin/coffer bin/coffer-hook bin/coffer-runc sbin/cofferd libexec/coff
 	lib/sysusers.d/coffer.conf lib/tmpfiles.d/coffer.conf; do
 	[[ -f $D/dest/usr/$file ]] || fail "no $file: $(cd "$D/dest" && find . -type f)"
 done
+succeeds jq -r .hook.path "$D/dest/usr/share/containers/oci/hooks.d/coffer-hook.json"
+says /usr/bin/coffer-hook
 succeeds "$D/dest/usr/bin/coffer" version
 succeeds "$D/dest/usr/bin/coffer" help
 for verb in init unseal seal status backup restore doctor put get ls info history rollback rm grant revoke grants attach detach ps explain audit; do

@@ -96,7 +96,7 @@ clean_up() {
 		[[ -d $id ]] && runc --root "$D/runc" delete -f "$(basename "$id")" >>"$D/end.log" 2>&1
 	done
 	end_cgroup 2>>"$D/end.log"
-	if grep -lE 'AddressSanitizer|LeakSanitizer|runtime error:' "$D"/*.log "$D/err" >/dev/null 2>&1; then
+	if grep -lE 'AddressSanitizer|LeakSanitizer|:[0-9]+: runtime error:' "$D"/*.log "$D/err" >/dev/null 2>&1; then
 		echo "FAILED: a sanitizer spoke up" >&2
 		status=1
 	fi

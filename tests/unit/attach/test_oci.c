@@ -61,6 +61,46 @@ START_TEST(state_is_believed_only_in_the_form_runc_writes)
 }
 END_TEST
 
+/* As crun 1.8.1 wrote it, but for what is named. */
+#define STATUS(pid, start, bundle)                                                                 \
+	"{\"pid\": " pid ",\"process-start-time\": " start ",\"cgroup-path\": \"/t1\",\"scope\": " \
+	"\"\",\"rootfs\": \"rootfs\",\"systemd-cgroup\": false,\"bundle\": " bundle                \
+	",\"created\": \"2026-11-24T13:20:29.318913Z\",\"owner\": \"root\",\"detached\": true,"    \
+	"\"external_descriptors\": \"[\\\"/dev/null\\\"]\"}"
+
+static const struct {
+	const char *name, *text, *id;
+	int result;
+} statuses[] = {
+	{ "as crun writes it", STATUS("11781", "2826804", "\"/srv/b\""), "t1", 0 },
+	{ "pid 1", STATUS("1", "2826804", "\"/srv/b\""), "t1", -EINVAL },
+	{ "stopped", STATUS("0", "0", "\"/srv/b\""), "t1", -EINVAL },
+	{ "no start time", STATUS("11781", "0", "\"/srv/b\""), "t1", -EINVAL },
+	{ "relative bundle", STATUS("11781", "2826804", "\"b\""), "t1", -EINVAL },
+	{ "bundle that is no text", STATUS("11781", "2826804", "7"), "t1", -EINVAL },
+	{ "folder that is no id", STATUS("11781", "2826804", "\"/srv/b\""), "..", -EINVAL },
+	{ "array", "[]", "t1", -EINVAL },
+	{ "cut off", "{\"pid\": 11781,", "t1", -EINVAL },
+};
+
+START_TEST(status_is_believed_only_in_the_form_crun_writes)
+{
+	struct oci_state state = { 0 };
+	struct err e = { "" };
+	int r = oci_status_parse(statuses[_i].text, strlen(statuses[_i].text), statuses[_i].id,
+	                         &state, &e);
+
+	ck_assert_msg(r == statuses[_i].result, "%s: %d %s", statuses[_i].name, r, e.text);
+	if (r == 0) {
+		ck_assert_str_eq(state.id, statuses[_i].id);
+		ck_assert_str_eq(state.bundle, "/srv/b");
+		ck_assert_int_eq(state.pid, 11781);
+		ck_assert_uint_eq(state.start, 2826804);
+	}
+	oci_state_clear(&state);
+}
+END_TEST
+
 #define ROOT "\"root\":{\"path\":\"rootfs\"}"
 
 static const struct {
@@ -147,7 +187,7 @@ END_TEST
 
 static const struct {
 	const char *path, *runtime;
-	bool crio;
+	bool crio, users;
 } bundles[] = {
 	{ "/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/0123", "docker",
 	  false },
@@ -161,6 +201,22 @@ static const struct {
 	{ "/run/containers/storage/overlay-containers/0123/userdata", "podman", false },
 	{ "/run/containers/storage/overlay-containers/0123/userdata", "crio", true },
 	{ "/srv/run/docker/x", "runc", false },
+	{ "/usr/lib/overlay-containers/0123/userdata", "podman", false },
+	{ "/usr/lib/vfs-containers/0123/userdata", "podman", false },
+	{ "/usr/lib/overlay-containers/0123/userdata/x", "runc", false },
+	{ "/usr/lib/overlay-containers/0123/rootfs", "runc", false },
+	{ "/home/u/.local/share/containers/storage/overlay-containers/0123/userdata", "runc",
+	  false },
+	{ "/home/u/.local/share/containers/storage/overlay-containers/0123/userdata", "podman",
+	  false, true },
+	{ "/overlay-containers/0123/userdata", "podman", false, true },
+	{ "/home/u/overlay-containers//userdata", "runc", false, true },
+	{ "/home/u/web", "runc", false, true },
+	{ "/", "runc", false, true },
+	{ "/usr/lib/-containers/0123/userdata", "runc", false },
+	{ "/usr/lib/x/overlay-containers/0123/userdata", "runc", false },
+	{ "/usr/lib/overlay/0123/userdata", "runc", false },
+	{ "/usr/library/overlay-containers/0123/userdata", "runc", false },
 	{ "/srv/web", "runc", true },
 };
 
@@ -169,7 +225,9 @@ START_TEST(runtime_is_told_by_where_the_bundle_lies)
 	static char key[] = "io.kubernetes.cri-o.ContainerID", value[] = "x";
 	struct oci_annotation annotation = { key, value };
 	struct oci_config c = { .annotation = &annotation, .annotations = bundles[_i].crio };
-	const struct engine *engine = engine_of_bundle(bundles[_i].path, &c);
+	struct attach_config config = { .engine_roots = { "/nowhere", "/lib" } }; /* a link */
+	const struct engine *engine =
+		engine_of_bundle(&config, bundles[_i].path, bundles[_i].users, &c);
 
 	ck_assert_msg(strcmp(engine->runtime, bundles[_i].runtime) == 0, "%s: %s", bundles[_i].path,
 	              engine->runtime);
@@ -185,6 +243,8 @@ int main(void)
 
 	tcase_add_loop_test(tests, state_is_believed_only_in_the_form_runc_writes, 0,
 	                    (int)ARRAY_LEN(states));
+	tcase_add_loop_test(tests, status_is_believed_only_in_the_form_crun_writes, 0,
+	                    (int)ARRAY_LEN(statuses));
 	tcase_add_loop_test(tests, bundle_is_taken_only_in_the_specified_form, 0,
 	                    (int)ARRAY_LEN(configs));
 	tcase_add_test(tests, deep_nesting_is_refused);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hook_pod.h"
 #include "hook_wait.h"
 
 static const char *const docker[] = { "docker", NULL };
@@ -71,6 +72,53 @@ START_TEST(unknown_name_or_labels_count_as_holding)
 }
 END_TEST
 
+/* What the kubelet's engines say of a pod is known though its labels are not. */
+START_TEST(names_of_pods_are_known_where_their_labels_are_not)
+{
+	static const struct {
+		const char *list;
+		bool waits;
+	} rows[] = {
+		{ "[{\"label\":\"io.kubernetes.pod.namespace=shop\"}]", true },
+		{ "[{\"label\":\"io.kubernetes.pod.namespace=other\"}]", false },
+		{ "[{\"label\":\"io.kubernetes.pod.serviceaccount=web\"}]", false },
+		{ "[{\"label\":\"app=web\"}]", true },
+		{ "[{\"container\":\"shop/web-0/app\"}]", true },
+		{ "[{\"container\":\"app\"}]", false },
+	};
+	json_t *annotations = json_pack("{s:s,s:s,s:s,s:s,s:s}", "io.kubernetes.cri.container-type",
+	                                "container", "io.kubernetes.cri.sandbox-namespace", "shop",
+	                                "io.kubernetes.cri.sandbox-name", "web-0",
+	                                "io.kubernetes.cri.container-name", "app",
+	                                "io.kubernetes.pod.namespace", "other");
+	struct hook_pod pod = { .labels = NULL };
+
+	ck_assert(hook_pod_read(annotations, &pod));
+	const struct hook_facts facts = {
+		.id = "0123", .name = pod.name, .annotations = annotations, .pod = pod.labels
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *list = NULL;
+
+		ck_assert_int_eq(hook_wait_parse(rows[i].list, strlen(rows[i].list), &list, NULL),
+		                 0);
+		ck_assert_msg(hook_wait_matches(list, &facts) == rows[i].waits, "%s", rows[i].list);
+		json_decref(list);
+	}
+	json_decref(pod.labels);
+	json_object_set_new(annotations, "io.kubernetes.cri.container-type",
+	                    json_string("sandbox"));
+	ck_assert(hook_pod_read(annotations, &pod));
+	ck_assert_str_eq(pod.name, "");
+	ck_assert_uint_eq(json_object_size(pod.labels), 0);
+	json_decref(pod.labels);
+	json_object_del(annotations, "io.kubernetes.cri.container-type");
+	ck_assert(!hook_pod_read(annotations, &pod));
+	json_decref(annotations);
+}
+END_TEST
+
 START_TEST(malformed_lists_are_refused)
 {
 	static const char *const rows[] = {
@@ -108,6 +156,7 @@ int main(void)
 
 	tcase_add_test(tc, container_waits_if_all_conditions_of_an_entry_hold);
 	tcase_add_test(tc, unknown_name_or_labels_count_as_holding);
+	tcase_add_test(tc, names_of_pods_are_known_where_their_labels_are_not);
 	tcase_add_test(tc, malformed_lists_are_refused);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_NORMAL);

@@ -37,7 +37,8 @@ static char id[] = ID64, unit[] = "web.service", tag[] = "nginx:1.25",
 	    longer_tag[] = "nginx:1.25.1";
 static char digest[] = "sha256:" HEX64, named[] = "nginx@sha256:" HEX64, other[] = "sha256:" OTHER;
 static char several[] = "sha256:" OTHER " sha256:" HEX64;
-static char systemd[] = "systemd", upper[] = "Web", empty[] = "", namespace[] = NAMESPACE;
+static char systemd[] = "systemd", upper[] = "Web", empty[] = "", namespace[] = NAMESPACE,
+	    account[] = "io.kubernetes.pod.serviceAccountName";
 static char env[] = "env", prod[] = "prod", dev[] = "dev", tier[] = "tier",
 	    escape[] = "a\x1b[31m\n";
 
@@ -182,6 +183,11 @@ static const struct row rows[] = {
 	  { .runtime = docker, ATTRIBUTES({ namespace, prod }), .attributes = 1 },
 	  STRENGTH_WEAK,
 	  { "(weak)" } },
+	{ "service_account_is_told_to_nobody",
+	  { LABELS({ account, web }), .labels = 1 },
+	  { .runtime = crio, ATTRIBUTES({ namespace, prod }), .attributes = 1 },
+	  STRENGTH_NONE,
+	  { "no engine is told a pod's service account", "use " NAMESPACE } },
 	{ "weak_container_needs_leave",
 	  { .container = web },
 	  { .name = web, .weak = true },
