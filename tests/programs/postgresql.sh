@@ -68,5 +68,7 @@ new_pair 1005 server
 operator PostgreSQL 4
 expect db 'private key file .* has group or world access'
 serves 1004 app 5432 -starttls postgres
+succeeds coffer explain db
+grep -qE '^ *tls/server.key .*, mode 0444, owner 0:0$' "$D/out" || fail "explain says: $(cat "$D/out")"
 clean_log db 'has group or world access|File must have permissions|SSL configuration was not reloaded'
 [[ $(said db 'has group or world access') -eq 1 ]] || fail "it refused a key before: $(cat "${program_log[db]}")"
