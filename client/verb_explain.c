@@ -65,7 +65,7 @@ static void print_matches(const json_t *matches)
 	}
 }
 
-/* "  db-password  is db/password version 3 by 3fa9…" */
+/* "  db-password  is db/password version 3 by grant 3fa9…, mode 0400, owner 0:0" */
 static void print_files(const json_t *files)
 {
 	json_t *file = NULL;
@@ -73,7 +73,8 @@ static void print_files(const json_t *files)
 
 	puts("files");
 	json_array_foreach (files, i, file) {
-		char version[FIELD_NUMBER_MAX];
+		const char *mode = field_text(file, "mode");
+		char version[FIELD_NUMBER_MAX], uid[FIELD_NUMBER_MAX], gid[FIELD_NUMBER_MAX];
 
 		printf("%*s", INDENT, "");
 		output_text(stdout, field_text(file, "path"));
@@ -81,6 +82,12 @@ static void print_files(const json_t *files)
 		output_text(stdout, field_text(file, "name"));
 		printf(" version %s by grant ", field_number(file, "version", version));
 		output_text(stdout, field_text(file, "grant"));
+		if (mode[0]) {
+			printf(", mode ");
+			output_text(stdout, mode);
+			printf(", owner %s:%s", field_number(file, "uid", uid),
+			       field_number(file, "gid", gid));
+		}
 		putchar('\n');
 	}
 }

@@ -2,6 +2,7 @@
 #include "flow/describe.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coffer/times.h"
@@ -259,11 +260,45 @@ static json_t *view_files(struct containers *set, const struct view *view)
 	return files;
 }
 
+static int compare_path(const void *path, const void *file)
+{
+	return strcmp(path, ((const struct view_file *)file)->path);
+}
+
+/* Who may read each file, as seen inside; of what is shown without a grant by now: nothing. */
+static void add_access(struct containers *set, const struct facts *f, const struct view *view,
+                       json_t *files)
+{
+	json_t *object;
+	size_t i;
+
+	json_array_foreach (files, i, object) {
+		const char *path = json_string_value(json_object_get(object, "path"));
+		const struct view_file *file = path && view->files
+		                                       ? bsearch(path, view->file, view->files,
+		                                                 sizeof(*view->file), compare_path)
+		                                       : NULL;
+		struct vault_secret secret;
+		uint32_t mode;
+		char text[16];
+
+		if (!file || vault_find(set->b->vault, file->name, &secret) < 0)
+			continue;
+		mode = file->has_mode ? file->mode
+		                      : policy_default_mode(&f->subject, secret.current.flags &
+		                                                                 VAULT_PRIVATE_KEY);
+		(void)snprintf(text, sizeof(text), "%04o", mode);
+		json_object_set_new(object, "mode", json_string(text));
+		json_object_set_new(object, "uid", json_integer(file->uid));
+		json_object_set_new(object, "gid", json_integer(file->gid));
+	}
+}
+
 json_t *describe_explanation(struct containers *set, const struct facts *f, struct container *c)
 {
 	struct wants wants = { 0 };
 	struct container probe = { .set = set, .facts = *f };
-	json_t *notes, *answer;
+	json_t *notes, *files, *answer;
 	struct err why;
 	bool failed = vault_state(set->b->vault) == VAULT_UNSEALED &&
 	              wants_make(c ? c : &probe, &wants, &why) < 0;
@@ -271,10 +306,11 @@ json_t *describe_explanation(struct containers *set, const struct facts *f, stru
 	notes = describe_notes(set, f, c, &wants.view);
 	if (failed)
 		note(notes, why.text);
+	files = c && c->tree.count ? describe_files(c) : view_files(set, &wants.view);
+	add_access(set, f, &wants.view, files);
 	answer = json_pack("{s:o, s:o, s:o, s:o, s:o}", "instance",
 	                   text_or_null(c ? c->instance_text : NULL), "facts", describe_facts(f),
-	                   "matches", describe_matches(set, f, &wants.view), "files",
-	                   c && c->tree.count ? describe_files(c) : view_files(set, &wants.view),
+	                   "matches", describe_matches(set, f, &wants.view), "files", files,
 	                   "notes", notes);
 	wants_clear(&wants);
 	return answer;

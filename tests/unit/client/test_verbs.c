@@ -172,7 +172,9 @@ START_TEST(explain_names_facts_grants_and_files)
 		  "web\",\"paths\":[\"db\"]},{\"grant\":\"bb\","
 		  "\"name\":\"x\",\"matches\":false,\"reason\":\"label\\nfrom "
 		  "image\",\"paths\":[]}],"
-		  "\"files\":[{\"path\":\"db\",\"name\":\"db\",\"version\":4,\"grant\":\"aa\"}],"
+		  "\"files\":[{\"path\":\"db\",\"name\":\"db\",\"version\":4,\"grant\":\"aa\"},"
+		  "{\"path\":\"key\",\"name\":\"key\",\"version\":1,\"grant\":\"aa\","
+		  "\"mode\":\"0400\",\"uid\":33,\"gid\":7}],"
 		  "\"notes\":[\"mind\"]}}" },
 		{ 0 }
 	};
@@ -189,6 +191,7 @@ START_TEST(explain_names_facts_grants_and_files)
 	                      "  bb  x  does not match: label\\x0afrom image\n"
 	                      "files\n"
 	                      "  db  is db version 4 by grant aa\n"
+	                      "  key  is key version 1 by grant aa, mode 0400, owner 33:7\n"
 	                      "notes\n"
 	                      "  mind\n");
 	asked = fake_log(dir);
