@@ -79,7 +79,7 @@ static int read_json(int folder, const char *name, json_t **ret, bool *by_root, 
 	int r = trusted_read(folder, name, &text, &len, by_root, e);
 
 	if (r == 0)
-		r = json_parse(text, len, ret, e);
+		r = json_parse_foreign(text, len, ret, e);
 	return r < 0 ? err_prefix(e, r, "%s", name) : 0;
 }
 
@@ -273,7 +273,7 @@ static int read_config(struct storage *s, const char *id, json_t **ret, struct e
 		return r;
 	r = bolt_get(&file.db, path, &text, e);
 	if (r > 0)
-		r = json_parse((const char *)text.at, text.len, ret, e);
+		r = json_parse_foreign((const char *)text.at, text.len, ret, e);
 	else if (r == 0)
 		r = err_set(e, -ENOENT, "%s does not have it", DATABASE);
 	bolt_file_clear(&file);

@@ -99,7 +99,7 @@ int oci_status_parse(const char *text, size_t len, const char *id, struct oci_st
 	SCOPED(json_ptr) json_t *top = NULL;
 	const char *bundle = NULL;
 	int64_t pid = 0, start = 0;
-	int r = json_parse(text, len, &top, e);
+	int r = json_parse_foreign(text, len, &top, e);
 
 	if (r < 0)
 		return r;

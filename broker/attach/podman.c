@@ -30,7 +30,7 @@ int podman_container(const json_t *list, const char *id, struct podman_container
 			c.name = name;
 		c.image = text_of(entry, "image");
 		metadata = text_of(entry, "metadata");
-		if (json_parse(metadata, strlen(metadata), &c.metadata, NULL) == 0)
+		if (json_parse_foreign(metadata, strlen(metadata), &c.metadata, NULL) == 0)
 			c.image_name = text_of(c.metadata, "image-name");
 		*ret = c;
 		return 1;

@@ -36,7 +36,9 @@ explains() { # NAME GRANT JQ-FILTER: of the grant's line
 
 # Users. The owner is whom the container starts as, in its own numbers; what root starts is readable for all.
 coffer grant db --label for=users >/dev/null
-start plain --label for=users --read-only
+# A limit that is none stands in its database as a number of 20 digits.
+start plain --label for=users --read-only --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 --ulimit core=-1:-1
+grep -qa '"hard":18446744073709551615' "$PODMAN/store/libpod/bolt_state.db" || fail "no such limit in the database"
 shows plain value
 shows plain value 1000
 [[ $(mode_of plain) == '0 0 444' ]] || fail "plain: $(mode_of plain)"
