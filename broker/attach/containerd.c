@@ -113,7 +113,7 @@ static int get_extension(const struct bolt *db, const char *const *path, json_t 
 		return r;
 	if (!any_value(any, &value))
 		return err_set(e, -EBADMSG, "%s is no protobuf Any", path[5]);
-	r = json_parse((const char *)value.at, value.len, &top, e);
+	r = json_parse_foreign((const char *)value.at, value.len, &top, e);
 	if (r == 0 && !json_is_object(top))
 		r = err_set(e, -EINVAL, "it must be a JSON object");
 	if (r == 0)

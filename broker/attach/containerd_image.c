@@ -26,7 +26,7 @@ static int take_digest(const json_t *descriptor, char ret[CONTAINERD_DIGEST_LEN 
 
 static int parse_object(const char *text, size_t len, json_t **ret, struct err *e)
 {
-	int r = json_parse(text, len, ret, e);
+	int r = json_parse_foreign(text, len, ret, e);
 
 	if (r == 0 && !json_is_object(*ret))
 		r = err_set(e, -EINVAL, "it must be a JSON object");

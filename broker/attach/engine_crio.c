@@ -39,7 +39,7 @@ static int parse_labels(const char *text, size_t len, json_t **ret, struct err *
 	SCOPED(json_ptr) json_t *top = NULL;
 	json_t *annotations = NULL;
 	const char *labels = "{}";
-	int r = json_parse(text, len, &top, e);
+	int r = json_parse_foreign(text, len, &top, e);
 
 	if (r == 0 && !json_is_object(top))
 		r = err_set(e, -EINVAL, "config.json must be a JSON object");
@@ -109,7 +109,7 @@ static int digests_below(const char *root, const char *id, struct found *f, stru
 	if (r == 0 && !folder.by_root)
 		r = err_set(e, -EPERM, "it is not root's alone and is not believed");
 	if (r == 0)
-		r = json_parse(text, len, &list, e);
+		r = json_parse_foreign(text, len, &list, e);
 	if (r < 0)
 		return err_prefix(e, r, "images.json in %.150s", path);
 	image = podman_image(list, id);
