@@ -134,7 +134,7 @@ broker_pid() { # as the machine numbers it
 worker_pids() { # all that serve, as the machine numbers them
 	# shellcheck disable=SC2016
 	machine bash -c 'cd /sys/fs/cgroup; [[ -e cgroup.procs ]] || cd unified
-		for pid in $(cat system.slice/cofferd.service/cgroup.procs); do
+		for pid in $(cat system.slice/coffer-spawner.service/cgroup.procs); do
 			[[ $(cat "/proc/$pid/comm" 2>/dev/null) != cofferfs ]] || echo "$pid"
 		done'
 }
