@@ -33,6 +33,11 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(scripts ${CMAKE_CURRENT_LIST_DIR}/package)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${scripts}/postinst ${scripts}/prerm ${scripts}/postrm)
 
+file(STRINGS ${scripts}/changelog newest LIMIT_COUNT 1)
+if(NOT newest MATCHES "^coffer \\(${PROJECT_VERSION}\\) ")
+  message(FATAL_ERROR "cmake/package/changelog has no entry for ${PROJECT_VERSION}, which CMakeLists.txt says this is")
+endif()
+
 set(CPACK_COFFER_PACKAGE_FOLDER ${scripts})
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/package/finish.cmake)
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_CURRENT_LIST_DIR}/package/epoch.cmake)
