@@ -20,13 +20,13 @@ engine() { # installs docker.service, which is none but is ordered as one
 	cat >"$M/etc/systemd/system/docker.service" <<-'UNIT'
 		[Unit]
 		Description=Starts a container as soon as it may
-		DefaultDependencies=no
 
 		[Service]
 		Type=oneshot
 		RemainAfterExit=yes
 		ExecStartPre=/bin/sh -c 'while read -r _ point _; do mount -o remount,bind,rw "$$point"; done </c/cgroups'
 		ExecStart=/bin/sh -c 'exec runc run --detach --bundle /c/web web </dev/null >/c/web.log 2>&1'
+		ExecStop=runc delete --force web
 
 		[Install]
 		WantedBy=multi-user.target
@@ -78,5 +78,5 @@ next_boot
 # Restarted again and again, its socket is there all the same.
 cp "$D/coffer.key" "$M/root/key"
 succeeds coffer unseal --keyfile /root/key
-await_audit attach '.container == "web" and .result == "done"'
-reads web /run/secrets/db-password 'correct horse'
+put db-password 'newer horse' # is answered when the containers show it
+reads web /run/secrets/db-password 'newer horse'
