@@ -53,6 +53,8 @@ machine systemctl is-active cofferd.socket cofferd-workload.socket coffer-spawne
 [[ $(machine getent group coffer) == coffer:* ]] || fail "there is no group coffer"
 [[ $(machine getent passwd coffer-worker) == *:/usr/sbin/nologin ]] || fail "there is no user coffer-worker"
 
+unit_says ActiveState active
+
 # Called at its socket it is there.
 machine systemctl stop cofferd.service 2>/dev/null # which warns of the sockets
 unit_says ActiveState inactive
@@ -96,7 +98,7 @@ upgrade() { # PACKAGE-FILE
 }
 upgrade "${packages[1]}"
 
-# One that the operator has stopped or disabled stays so.
+# One that the operator has disabled and stopped stays so.
 machine systemctl disable --quiet cofferd.service
 machine systemctl stop cofferd.service 2>/dev/null # which warns of the sockets
 machine bash -c 'dpkg -i /src/build/package/*.deb' >"$D/install.log" 2>&1 || fail "dpkg -i: $(tail -n 20 "$D/install.log")"
@@ -114,18 +116,22 @@ machine bash -c 'cd / && exec apt-get remove coffer' >"$D/install.log" 2>&1 || f
 reads web /run/secrets/db-password "horse of $(version_of "${packages[1]}")"
 [[ -n $(worker_pids) ]] || fail "the removal ended the workers"
 
-# Installed again it takes them over; what has ended meanwhile is noticed.
+# Installed again it is started, and takes them over; what has ended meanwhile is noticed.
 delete_container other
 page install >"$D/install.log" 2>&1 || fail "the package does not install again: $(tail -n 20 "$D/install.log")"
+unit_says ActiveState active
 put db-password taken-over # is answered when all that run show it
 reads web /run/secrets/db-password taken-over
 succeeds coffer ps --json
 says_json '[.attachments[] | .container] == ["web"] and .attachments[0].state == "attached"'
 
 page remove >"$D/install.log" 2>&1 || fail "removal: $(tail -n 20 "$D/install.log")"
-delete_container web
 [[ -n $(workers_left) ]] || fail "no worker is left for the purge to end"
+reads web /run/secrets/db-password taken-over
 page purge >"$D/install.log" 2>&1 || fail "purging: $(tail -n 20 "$D/install.log")"
+run in_container web cat /run/secrets/db-password
+[[ $status -ne 0 && ! -s $D/out ]] || fail "after the purge web reads: $(cat "$D/out")"
+delete_container web
 run machine dpkg-query -W coffer
 [[ $status -ne 0 ]] || fail "the package is still known: $(cat "$D/out")"
 files >"$D/after"
