@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cofferd: the broker. The order in which its parts come to life is the point of this file
- * (broker.h draws it): the spawner is forked while there is no key in this process, capabilities
- * go before anything is parsed, and the key is read last.
+ * (broker.h draws it): the spawner is forked, if it is no service of its own, while there is no key
+ * in this process, capabilities go before anything is parsed, and the key is read last.
  */
 #include <errno.h>
 #include <signal.h>
@@ -16,6 +16,7 @@
 #include "coffer/version.h"
 #include "flow/containers.h"
 #include "flow/spawner.h"
+#include "flow/spawner_door.h"
 #include "flow/workload.h"
 #include "server/audit_pump.h"
 #include "server/config.h"
@@ -206,7 +207,7 @@ int main(int argc, char **argv)
 	if (r == 2)
 		return EXIT_USAGE;
 	if (r == 0)
-		r = serve(config, &e);
+		r = config->spawner ? spawner_door_serve(&e) : serve(config, &e);
 	if (r != 0)
 		log_error("cofferd: %s", e.text[0] ? e.text : strerror(r < 0 ? -r : r));
 	config_free(config);

@@ -29,6 +29,7 @@
 #include "flow/fdstore.h"
 #include "flow/inspection.h"
 #include "flow/registry_json.h"
+#include "flow/settle.h"
 #include "server/config.h"
 #include "server/folders.h"
 #include "server/ready.h"
@@ -206,6 +207,7 @@ void registry_note_loaded(struct containers *set)
 	if (set->b->config->seal_stops && vault_state(set->b->vault) == VAULT_SEALED)
 		containers_stop_all(set);
 	ready_announce(set->b);
+	settle_check(set);
 }
 
 void registry_free(struct containers *set)

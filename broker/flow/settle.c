@@ -46,8 +46,11 @@ static void answer(struct settle *s)
 	free(s);
 }
 
+/* While registrations of a predecessor are being taken up, nobody knows yet who is to show it. */
 static bool all_settled(const struct containers *set, uint64_t generation)
 {
+	if (containers_loading(set))
+		return false;
 	for (const struct container *c = set->first; c; c = c->next)
 		if (c->settled < generation &&
 		    !(c->mount == MOUNT_MAKING && (c->peer_asked || c->holds_up)))

@@ -14,6 +14,7 @@
 #include "coffer/kern.h"
 #include "coffer/log.h"
 #include "coffer/record.h"
+#include "flow/spawner_door.h"
 #include "server/config.h"
 
 /*
@@ -34,7 +35,6 @@ struct request {
 struct spawner {
 	struct broker *b;
 	int sock;
-	pid_t pid;
 	uint64_t serial;
 	struct request *requests, **last; /* in the order of asking */
 	size_t asked;                     /* are with the spawner */
@@ -43,7 +43,7 @@ struct spawner {
 		*turn; /* asks what waits in the loop's next turn, when the asker has returned */
 };
 
-static void become_spawner(int sock, const struct config *config)
+static struct attach_config plain_config(const struct config *config)
 {
 	struct attach_config plain = {
 		.mount_folder = config->mount_folder,
@@ -58,35 +58,51 @@ static void become_spawner(int sock, const struct config *config)
 		plain.runc_roots[i] = config->runc_roots[i];
 	for (size_t i = 0; i < ARRAY_LEN(plain.engine_roots) && config->engine_roots[i]; i++)
 		plain.engine_roots[i] = config->engine_roots[i];
-	_exit(spawner_main(sock, &plain) < 0 ? 1 : 0);
+	return plain;
+}
+
+/* Returns our end of its socket. */
+static int fork_spawner(const struct attach_config *config, struct err *e)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, -errno, "cannot make the spawner's socket");
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		_exit(spawner_main(pair[1], config) < 0 ? 1 : 0);
+	}
+	if (pid < 0) {
+		int error = -errno;
+
+		close(pair[0]);
+		close(pair[1]);
+		return err_errno(e, error, "cannot fork the spawner");
+	}
+	close(pair[1]);
+	return pair[0];
 }
 
 int spawner_start(struct broker *b, struct err *e)
 {
-	struct spawner *s = calloc(1, sizeof(*s));
-	int pair[2];
+	struct attach_config config = plain_config(b->config);
+	int sock = spawner_door_connect(b->runtime_fd, &config, e);
+	struct spawner *s;
 
-	if (!s)
+	if (sock == -ENOENT)
+		sock = fork_spawner(&config, e);
+	if (sock < 0)
+		return sock;
+	s = calloc(1, sizeof(*s));
+	if (!s) {
+		close(sock);
 		return err_set(e, -ENOMEM, "out of memory");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		free(s);
-		return err_errno(e, -errno, "cannot make the spawner's socket");
 	}
 	s->b = b;
 	s->last = &s->requests;
-	s->sock = pair[0];
-	s->pid = fork();
-	if (s->pid == 0) {
-		close(pair[0]);
-		become_spawner(pair[1], b->config);
-	}
-	close(pair[1]);
-	if (s->pid < 0) {
-		int error = -errno;
-
-		spawner_free(s);
-		return err_errno(e, error, "cannot fork the spawner");
-	}
+	s->sock = sock;
 	b->spawner = s;
 	return 0;
 }

@@ -3,7 +3,8 @@
  * spawner.h - the broker's end of the key-less half (attach/attach.h is the other).
  *
  * The spawner is forked before any key is read, and only then: a broker that holds keys never
- * forks. If the spawner dies nothing can be started any more, so the broker ends too (its manager
+ * forks. Where a service manager has it as a service of its own (spawner_door.h), the broker forks not
+ * at all. If the spawner dies nothing can be started any more, so the broker ends too (its manager
  * starts it anew; workers go on serving meanwhile).
  */
 #pragma once
@@ -14,7 +15,7 @@
 
 struct spawner;
 
-/* Fork it. Needs b->config; must come before the event loop, the vault and every key. */
+/* Connect to it, or fork it. Needs b->config and b->runtime_fd; must come before the event loop, the vault and every key. */
 int spawner_start(struct broker *b, struct err *e);
 
 /* Once there is an event loop: watch its answers. */

@@ -24,6 +24,7 @@ enum option_id {
 	OPTION_KEYFILE,
 	OPTION_CONFIG,
 	OPTION_FOREGROUND,
+	OPTION_SPAWNER,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -37,6 +38,8 @@ static const struct cli_option {
 	{ OPTION_KEYFILE, "keyfile", "FILE", "unseal by itself with this file's content" },
 	{ OPTION_CONFIG, "config", "FILE", "JSON; every key is optional" },
 	{ OPTION_FOREGROUND, "foreground", NULL, "log plain lines, without the journal's levels" },
+	{ OPTION_SPAWNER, "spawner", NULL,
+	  "be what touches containers, for a broker that has a unit of its own" },
 	{ OPTION_HELP, "help", NULL, "show this and exit" },
 	{ OPTION_VERSION, "version", NULL, "show the version and exit" },
 };
@@ -178,7 +181,7 @@ static int find_worker_user(struct config *c, struct err *e)
 /* What the command line says, before it is laid over the file's values. */
 struct command_line {
 	const char *state_dir, *runtime_dir, *keyfile, *config;
-	bool foreground;
+	bool foreground, spawner;
 };
 
 /* 0, 1 if there is nothing to start, 2 for wrong usage. */
@@ -209,6 +212,9 @@ static int read_options(int argc, char **argv, struct command_line *line)
 			break;
 		case OPTION_FOREGROUND:
 			line->foreground = true;
+			break;
+		case OPTION_SPAWNER:
+			line->spawner = true;
 			break;
 		case OPTION_HELP:
 			print_help(stdout);
@@ -282,8 +288,9 @@ int config_load(int argc, char **argv, struct config **ret, struct err *e)
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
 	c->foreground = line.foreground;
+	c->spawner = line.spawner;
 	log_with_levels(!line.foreground);
-	r = fill(c, &line, e);
+	r = c->spawner ? 0 : fill(c, &line, e); /* a spawner is told by its broker */
 	if (r < 0) {
 		config_free(c);
 		return r;

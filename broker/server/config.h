@@ -28,6 +28,7 @@ struct config {
 	char *state_dir;   /* /var/lib/coffer */
 	char *runtime_dir; /* /run/coffer */
 	char *keyfile; /* default: the unit's credential "coffer.key" if there is one; NULL: none */
+	bool spawner;  /* be the spawner of a broker that connects; nothing else is set then */
 	bool foreground;    /* log to stderr without journal prefixes */
 	char *mount_folder; /* /run/secrets: absolute, no "..", no symlink is followed on the way */
 	char *worker_path;  /* default: beside cofferd (build tree), else COFFER_LIBEXEC/cofferfs */

@@ -136,6 +136,14 @@ static int listen_workload(struct broker *b, int *ret, struct err *e)
 	return listen_at(&place, ret, e);
 }
 
+/* A manager passes them as it likes; whoever accepts until there is no more must not wait. */
+static bool make_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
 /* Those that the manager passed. It passes the descriptor store as well; those are others' to take.
  */
 static int take_passed(struct sockets *s, struct err *e)
@@ -151,7 +159,8 @@ static int take_passed(struct sockets *s, struct err *e)
 		            : strcmp(names[i], "workload") == 0 ? &s->workload_fd
 		                                                : NULL;
 
-		if (slot && *slot < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
+		if (slot && *slot < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0 &&
+		    make_nonblocking(fd))
 			*slot = fd;
 		free(names[i]);
 	}

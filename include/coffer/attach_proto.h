@@ -2,12 +2,14 @@
 /*
  * attach_proto.h - what broker and spawner, and broker and an attacher, say to each other.
  *
- * The spawner holds no key: it is forked from cofferd before any key is read. It does nothing but
- * start processes: a worker (exec of cofferfs), or an attacher: a short-lived child that does one
+ * The spawner holds no key: it is forked from cofferd before any key is read, or is a service of its
+ * own (flow/spawner_door.h), which is told what to work with first. It does nothing but start
+ * processes: a worker (exec of cofferfs), or an attacher: a short-lived child that does one
  * operation on one container and talks with the broker over a socket of its own, so that what hangs
  * in a container hangs alone.
  *
  *	broker                                   spawner
+ *	CONFIG, to a service of its own     ───►
  *	SPAWN_WORKER (channel)              ───►
  *	SPAWN_ATTACHER (operation's socket) ───►
  *	                                    ◄─── SPAWNED {pid} (pidfd), or FAILED
@@ -38,7 +40,7 @@
 
 #include <stdint.h>
 
-#define ATTACH_PROTO 1
+#define ATTACH_PROTO 1          /* a service of another build is refused */
 #define ATTACH_TEXT_MAX 4096    /* a path */
 #define ATTACH_STEPS_MAX 128    /* steps of one CHANGE */
 #define ATTACH_EXISTING_MAX 128 /* entries the folder may hold before us; more is refused */
@@ -63,6 +65,17 @@ enum attach_record {
 	AR_DONE,
 	AR_CHECK,
 	AR_REACT,
+	AR_CONFIG,
+};
+
+/*
+ * CONFIG. Counted texts behind it: mount folder, worker's path, path of coffer-enter, then as many roots
+ * of runc and of engines as are said here.
+ */
+struct ar_config {
+	uint32_t proto; /* ATTACH_PROTO */
+	uint32_t worker_uid, worker_gid;
+	uint32_t runc_roots, engine_roots;
 };
 
 struct ar_spawned {

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Broker and workers killed at once, under a real systemd: its descriptor store brings every mount back. Readers in all
-# containers see no error and nothing that has changed, whether the processes are killed one by one or the whole unit by
-# its manager. Afterwards puts reach every container, revocation reaches what is open, and the log has every open once.
+# containers see no error and nothing that has changed, whether the processes are killed one by one or both units by
+# their manager. Afterwards puts reach every container, revocation reaches what is open, and the log has every open once.
 . "$(dirname "$0")/systemd-lib.sh"
 
 CONTAINERS=10
@@ -35,7 +35,7 @@ for ((round = 1; round <= ROUNDS; round++)); do
 	mapfile -t workers < <(worker_pids)
 	[[ ${#workers[@]} -eq $CONTAINERS ]] || fail "round $round: ${#workers[@]} workers for $CONTAINERS containers"
 	if ((round % 4 == 0)); then
-		machine systemctl kill --signal=KILL cofferd.service
+		machine systemctl kill --signal=KILL cofferd.service coffer-spawner.service
 		signals=$((signals + 1 + ${#workers[@]}))
 	else
 		send_signal KILL "$before" "${workers[@]}" # the broker first, so that it notices nothing

@@ -5,7 +5,9 @@
 # a package would. What lib.sh runs beside the broker (coffer, runc, bundles) is here run in the machine.
 #
 #   boot [COMMAND...]     the machine, unit enabled; the commands run on its files before its pid 1 does
+#   reboot                shut down and booted again, with its files as they are
 #   machine COMMAND...    a command in it, as a login there would have it
+#   page NAME             the commands of docs/install.md with that name, in the machine's /src
 #   $M                    its root, seen from here
 . "$(dirname "${BASH_SOURCE[0]}")/../integration/lib.sh"
 
@@ -27,19 +29,32 @@ unset COFFER_RUNTIME_DIR # the unit's is the default
 
 # ---- the machine ----
 
-end_machine() {
+remove_cgroups() { # left by containers that ended with it, in hierarchies that they share with us
 	local at
-	if [[ -n $leader_pid ]]; then
-		timeout 20 nsenter -t "$leader_pid" -a journalctl --no-pager -o short-precise -u "cofferd*" >"$D/journal.log" 2>&1
-		end_processes "$leader_pid" # all of its pid namespace ends with it
-	fi
-	[[ -z $nspawn_pid ]] || wait "$nspawn_pid" 2>/dev/null
-	# Left by containers that ended with it, in hierarchies that they share with us.
 	while read -r at; do
 		find "$at" -depth -type d -exec rmdir {} \;
 	done < <(find /sys/fs/cgroup -maxdepth 2 -name "coffer-test-$TAG-*")
+}
+
+keep_journal() {
+	timeout 20 nsenter -t "$leader_pid" -a journalctl --no-pager -o short-precise -u "coffer*" -u docker >"$D/journal.log" 2>&1
+}
+
+end_machine() {
+	if [[ -n $leader_pid ]]; then
+		keep_journal
+		end_processes "$leader_pid" # all of its pid namespace ends with it
+	fi
+	[[ -z $nspawn_pid ]] || wait "$nspawn_pid" 2>/dev/null
+	remove_cgroups
 	umount "$M"
 	umount "$D/layer"
+}
+
+install_build() { # a scenario that installs it otherwise has a function of its own
+	DESTDIR=$M cmake --install "$COFFER_BUILD" --prefix /usr >"$D/install.log" 2>&1 || fail "cmake --install"
+	systemd-sysusers --root="$M" coffer.conf
+	systemctl --root="$M" enable cofferd.service 2>>"$D/install.log"
 }
 
 put_together() { # the layer, and this build in it
@@ -47,9 +62,7 @@ put_together() { # the layer, and this build in it
 	mount -t tmpfs -o mode=755 tmpfs "$D/layer"
 	mkdir "$D/layer"/{upper,work}
 	mount -t overlay -o "lowerdir=$BASE,upperdir=$D/layer/upper,workdir=$D/layer/work" overlay "$M"
-	DESTDIR=$M cmake --install "$COFFER_BUILD" --prefix /usr >"$D/install.log" 2>&1 || fail "cmake --install"
-	systemd-sysusers --root="$M" coffer.conf
-	systemctl --root="$M" enable cofferd.service 2>>"$D/install.log"
+	install_build
 	mkdir "$M/c"
 }
 
@@ -93,6 +106,16 @@ boot() { # [COMMAND...]
 	start_machine
 }
 
+reboot() {
+	keep_journal
+	machine systemctl poweroff --no-block
+	wait "$nspawn_pid" || fail "the machine did not shut down properly"
+	nspawn_pid=
+	leader_pid=
+	remove_cgroups
+	start_machine
+}
+
 machine() { # COMMAND...
 	# shellcheck disable=SC2016
 	bash -c 'leader=$1 cgroup=$2
@@ -103,6 +126,10 @@ machine() { # COMMAND...
 		done
 		exec nsenter -t "$leader" -a "${@:2}"' \
 		machine "$leader_pid" "$MACHINE_CGROUP" "${machine_hierarchies[@]}" -- "$@"
+}
+
+page() { # NAME
+	machine bash -euc "cd /src; $("$here/../lib/doc-block" "$here/../../docs/install.md" "$1")"
 }
 
 # ---- the unit ----
@@ -134,7 +161,7 @@ broker_pid() { # as the machine numbers it
 worker_pids() { # all that serve, as the machine numbers them
 	# shellcheck disable=SC2016
 	machine bash -c 'cd /sys/fs/cgroup; [[ -e cgroup.procs ]] || cd unified
-		for pid in $(cat system.slice/cofferd.service/cgroup.procs); do
+		for pid in $(cat system.slice/coffer-spawner.service/cgroup.procs); do
 			[[ $(cat "/proc/$pid/comm" 2>/dev/null) != cofferfs ]] || echo "$pid"
 		done'
 }

@@ -30,7 +30,7 @@ static void setup(void)
 		.worker_uid = 65534,
 		.worker_gid = 65534,
 	};
-	broker = (struct broker){ .config = &config };
+	broker = (struct broker){ .config = &config, .runtime_fd = -1 };
 	started = failed = 0;
 	order[0] = '\0';
 	ck_assert_int_eq(spawner_start(&broker, &e), 0);
