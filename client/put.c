@@ -16,6 +16,7 @@ void put_clear(struct put *p)
 {
 	json_decref(p->items);
 	json_decref(p->labels);
+	json_decref(p->said);
 	lint_free(p->lint);
 	for (size_t i = 0; i < p->nfds; i++)
 		fd_close(p->fds[i]);
@@ -26,7 +27,20 @@ void put_warn(void *put, const char *sentence)
 	struct put *p = put;
 
 	p->warnings++;
-	output_warning("%s", sentence);
+	if (p->check)
+		output_warning("%s", sentence);
+	else
+		json_array_append_new(p->said, json_string(sentence));
+}
+
+/* What is not stored needs no warning beside the reason. */
+static void print_warnings(const struct put *p)
+{
+	json_t *sentence;
+	size_t i;
+
+	json_array_foreach (p->said, i, sentence)
+		output_warning("%s", json_string_value(sentence));
 }
 
 /* "30d" from now, or a point in time. */
@@ -52,8 +66,9 @@ int put_begin(struct put *p, const struct options *o, struct err *e)
 	int r = 0;
 
 	p->items = json_array();
+	p->said = json_array();
 	p->lint = lint_new();
-	if (!p->items || !p->lint)
+	if (!p->items || !p->said || !p->lint)
 		return err_errno(e, -ENOMEM, "cannot put the question together");
 	r = options_number(o, "if-version", 0, INT64_MAX, &p->if_version, e);
 	if (r < 0)
@@ -120,15 +135,17 @@ int put_send(const struct client *c, const struct put *p, json_t **ret_reply, st
 	SCOPED(json_ptr) json_t *parameters = json_object();
 	int r = set_new(parameters, "items", json_incref(p->items), e);
 
-	if (r < 0)
-		return r;
-	return client_change(c,
-	                     &(struct client_change){ .method = "Put",
-	                                              .parameters = parameters,
-	                                              .fds = p->fds,
-	                                              .nfds = p->nfds,
-	                                              .wait_ms = p->wait_ms },
-	                     ret_reply, e);
+	if (r == 0)
+		r = client_change(c,
+		                  &(struct client_change){ .method = "Put",
+		                                           .parameters = parameters,
+		                                           .fds = p->fds,
+		                                           .nfds = p->nfds,
+		                                           .wait_ms = p->wait_ms },
+		                  ret_reply, e);
+	if (r == 0)
+		print_warnings(p);
+	return r;
 }
 
 int put_print(const struct client *c, const struct options *o, const json_t *reply, struct err *e)

@@ -25,7 +25,8 @@ struct put {
 	size_t nfds;
 	struct lint *lint;
 	bool check;      /* --check */
-	size_t warnings; /* that were printed */
+	json_t *said;    /* warnings, printed when all is stored; with --check at once */
+	size_t warnings;
 };
 
 /* Zeroed before; what the options say of every value. 0, -errno or CLIENT_USAGE. */
@@ -44,7 +45,7 @@ int put_add(struct put *p, const char *name, struct secret **value, struct err *
  */
 int put_check(const struct client *c, struct put *p, struct err *e);
 int put_check_beside(const struct client *c, struct put *p, struct err *e); /* put_beside.c */
-void put_warn(void *put, const char *sentence); /* a cert_say: counts, and prints */
+void put_warn(void *put, const char *sentence); /* a cert_say: counts, and keeps or prints */
 
 /* Store all of them; the caller decrefs the answer. */
 int put_send(const struct client *c, const struct put *p, json_t **ret_reply, struct err *e);
