@@ -24,8 +24,8 @@ struct put {
 	int fds[PUT_NAMES_MAX];
 	size_t nfds;
 	struct lint *lint;
-	bool check;      /* --check */
-	json_t *said;    /* warnings, printed when all is stored; with --check at once */
+	bool check;   /* --check */
+	json_t *said; /* warnings, printed when all is stored; with --check at once */
 	size_t warnings;
 };
 

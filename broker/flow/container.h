@@ -121,7 +121,9 @@ struct container {
 	pid_t left_worker; /* serves since an earlier broker: its pid and start time, 0 if there is none */
 	uint64_t left_worker_start;
 	bool lost_watch; /* its mount was seen at its place: it may be lost */
-	bool gone; /* ended while no broker was there: only its records are still to be had (farewell.c) */
+	bool gone;       /* it has ended, and is nobody to anyone any more: */
+	bool ending; /* its records are on their way to the disk; else they are to be had (farewell.c) */
+	bool unsafe;  /* records of it were taken since the log was last on disk */
 	bool unsaved; /* its registration on disk is behind */
 	struct waiter *waiters;
 	struct waiting *connections; /* of the workload socket, until its worker is ready */
@@ -156,7 +158,7 @@ struct containers {
 	struct audit_fold *fold; /* budgets of the audit log */
 	/* of the log, so far: counts made lines, of these on disk, and flushes */
 	uint64_t folds, folds_flushed, flushes;
-	sd_event_source *fold_timer, *save_timer;
+	sd_event_source *fold_timer, *save_timer, *ending_timer;
 };
 
 /*
@@ -165,7 +167,12 @@ struct containers {
  */
 int container_register(struct containers *set, struct facts *facts, const uint8_t *instance,
                        struct container **ret, struct err *e);
-void container_end(struct container *c, const char *why); /* gone: everything is freed */
+/*
+ * Its record is made, and nothing more happens for it. What it opened is on disk before worker, memory
+ * and registration go, with that of others that end: a moment later, unless there is nothing to wait for.
+ */
+void container_end(struct container *c, const char *why);
+void container_end_all(struct containers *set); /* those that wait for that, now */
 /* A zeroed one, without facts. `instance` NULL: a random one. */
 void container_init(struct container *c, struct containers *set, const uint8_t *instance);
 /*
@@ -285,7 +292,8 @@ void drain_free(struct containers *set); /* writes what is folded */
 /* Takes what its ring has. False if something is left: what was taken before has to be safe first. */
 bool drain_now(struct container *c);
 void drain_promptly(struct container *c); /* what is easily had, and again soon */
-/* Before its ring goes: all that is in it becomes lines, on disk unless that cannot be written. */
+/* Before its ring goes: all that is in it becomes lines; and these are on disk, if that can be written. */
+void drain_lines(struct container *c);
 void drain_settle(struct container *c);
 void drain_last(struct container *c); /* it has ended: its budget is forgotten */
 int drain_watch(struct container *c);

@@ -85,6 +85,7 @@ void containers_free(struct containers *set)
 	inspection_drop_all(set);
 	while (set->uptakes) /* their callers have gone with the server */
 		containers_forget_uptake(set, set->uptakes);
+	container_end_all(set); /* their end is told */
 	drain_free(set); /* while the rings can still be told which lines their records became */
 	for (struct container *c = set->first; c; c = c->next)
 		let_go(c);
@@ -115,7 +116,7 @@ size_t containers_matching(const struct containers *set, const struct grant *g)
 	size_t count = 0;
 
 	for (const struct container *c = set->first; c; c = c->next)
-		count += policy_matches(g, &c->facts.subject, NULL, NULL);
+		count += !c->gone && policy_matches(g, &c->facts.subject, NULL, NULL);
 	return count;
 }
 
@@ -173,6 +174,8 @@ void containers_stop_all(struct containers *c)
 		"the broker is sealed, and its configuration stops what it serves then";
 
 	for (struct container *at = c->first; at; at = at->next) {
+		if (at->gone)
+			continue;
 		if (at->mount == MOUNT_UP && !at->withdrawing) {
 			err_set(&at->reason, -ENOKEY, "%s", why);
 			mount_withdraw(at, MOUNT_FAILED, "attach.failed");

@@ -78,6 +78,7 @@ static void take(struct container *c, const struct ring_record *record)
 	    (record->event == RING_OPEN || record->event == RING_API_GET))
 		note_open(c, n, record->last_ns ? record->last_ns : record->time_ns);
 	result = audit_fold_add(c->set->fold, &context, record, times_now());
+	c->unsafe = true;
 	if (result < 0)
 		log_error("an audit record of %s is lost: %s", c->instance_text, strerror(-result));
 	c->counts_wait |= result == 0;
@@ -176,16 +177,21 @@ bool drain_now(struct container *c)
 	return all;
 }
 
+void drain_lines(struct container *c)
+{
+	if (!c->set->fold)
+		return;
+	drain(c, DRAIN_EVERYTHING, NULL);
+	if (c->counts_wait)
+		write_folds(c->set);
+}
+
 void drain_settle(struct container *c)
 {
 	struct containers *set = c->set;
 
-	if (!set->fold)
-		return;
-	drain(c, DRAIN_EVERYTHING, NULL);
-	if (c->counts_wait)
-		write_folds(set);
-	if (audit_dirty(set->b->audit))
+	drain_lines(c);
+	if (set->fold && c->unsafe && audit_dirty(set->b->audit))
 		(void)audit_pump_flush(set->b->audit_pump, NULL);
 }
 
@@ -200,6 +206,7 @@ void containers_log_flushed(struct containers *c)
 	c->folds_flushed = c->folds;
 	for (struct container *at = c->first; at; at = at->next)
 		if (at->ring) {
+			at->unsafe = false;
 			ring_release(at->ring);
 			at->folds_taken &= at->counts_wait;
 			if (at->releases_wait)

@@ -54,7 +54,7 @@ void expiry_arm(struct containers *set)
 	int64_t next = vault_now(set->b->vault) + MARK_EVERY_NS;
 
 	for (const struct container *c = set->first; c; c = c->next)
-		next = earliest(c, next);
+		next = c->gone ? next : earliest(c, next);
 	arm(set, next);
 }
 

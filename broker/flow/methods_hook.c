@@ -152,7 +152,7 @@ int method_unregister(struct broker *b, struct call *call, json_t *parameters, s
 	if (result < 0)
 		return result;
 	for (struct container *c = b->containers->first; c; c = c->next)
-		if (c->hook && strcmp(c->facts.subject.id, id) == 0 &&
+		if (!c->gone && c->hook && strcmp(c->facts.subject.id, id) == 0 &&
 		    strcmp(c->facts.bundle, bundle) == 0) {
 			container_end(c, "stopped");
 			break;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "coffer/cleanup.h"
 #include "coffer/kern.h"
 #include "coffer/log.h"
@@ -19,7 +20,10 @@
 #include "flow/reaction.h"
 #include "flow/report.h"
 #include "flow/workload.h"
+#include "server/audit_pump.h"
 #include "server/config.h"
+
+#define ENDING_USEC 50000 /* others that end in it are written with it */
 
 static bool is_called(const struct container *c, const char *name)
 {
@@ -52,7 +56,8 @@ struct container *container_find(struct containers *set, const char *name, bool 
 struct container *container_by_cgroup(struct containers *set, bool unified, uint64_t id)
 {
 	for (struct container *c = set->first; c; c = c->next)
-		if (c->facts.fixed.cgroup_id == id && (c->facts.fixed.cgroup_v2 != 0) == unified)
+		if (!c->gone && c->facts.fixed.cgroup_id == id &&
+		    (c->facts.fixed.cgroup_v2 != 0) == unified)
 			return c;
 	return NULL;
 }
@@ -60,7 +65,8 @@ struct container *container_by_cgroup(struct containers *set, bool unified, uint
 struct container *container_by_pid(struct containers *set, pid_t pid, uint64_t start_time)
 {
 	for (struct container *c = set->first; c; c = c->next)
-		if (c->facts.fixed.pid == pid && c->facts.fixed.start_time == start_time)
+		if (!c->gone && c->facts.fixed.pid == pid &&
+		    c->facts.fixed.start_time == start_time)
 			return c;
 	return NULL;
 }
@@ -141,7 +147,7 @@ static bool shares_pid_namespace(struct containers *set, const struct container 
 	bool shared = self->facts.fixed.flags & FACTS_WEAK;
 
 	for (struct container *c = set->first; c; c = c->next)
-		if (c != self && c->facts.fixed.pid_ns == self->facts.fixed.pid_ns) {
+		if (c != self && !c->gone && c->facts.fixed.pid_ns == self->facts.fixed.pid_ns) {
 			shared = true;
 			c->facts.fixed.flags |= FACTS_SHARED_PID;
 			serving_check_callers(c);
@@ -213,22 +219,12 @@ static void unlink_from_set(struct container *c)
 		}
 }
 
-void container_end(struct container *c, const char *why)
+/* Everything is freed. */
+static void finish(struct container *c)
 {
 	struct containers *set = c->set;
 
-	drain_now(c);
-	report_container(c, "end", why);
-	drain_settle(c);
-	container_tell_waiters(c, -ESRCH, "the container has ended");
-	workload_drop_waiting(c);
 	unlink_from_set(c);
-	operation_cancel(c->op);
-	operation_cancel(c->check);
-	c->op = c->check = NULL;
-	c->op_is_update = false;
-	reaction_drop(c);
-	update_abandon(c);
 	serving_stop(c);
 	/* The registration last: a broker after us knows by it what else there is. */
 	adopt_forget(set, c->instance_text);
@@ -237,7 +233,6 @@ void container_end(struct container *c, const char *why)
 	mount_drop(c);
 	sd_event_source_disable_unref(c->adopt_timer);
 	sd_event_source_disable_unref(c->left_source);
-	sd_event_source_disable_unref(c->end_source);
 	sd_event_source_disable_unref(c->retry_timer);
 	tree_clear(&c->tree);
 	facts_clear(&c->facts);
@@ -245,4 +240,67 @@ void container_end(struct container *c, const char *why)
 	free(c);
 	settle_check(set);
 	registry_note_loaded(set);
+}
+
+void container_end_all(struct containers *set)
+{
+	struct container *c;
+
+	set->ending_timer = sd_event_source_disable_unref(set->ending_timer);
+	do {
+		for (c = set->first; c && !c->ending; c = c->next)
+			;
+		if (c)
+			finish(c);
+	} while (c);
+}
+
+/* Many containers end at a time, and a disk is slow: one writing is for all of them. */
+static int on_ending(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct containers *set = arg;
+
+	if (audit_dirty(set->b->audit)) /* if it cannot be written, it is kept in memory */
+		(void)audit_pump_flush(set->b->audit_pump, NULL);
+	container_end_all(set);
+	return 0;
+}
+
+static bool end_later(struct container *c)
+{
+	struct containers *set = c->set;
+
+	if (!c->ring || set->leaving)
+		return false;
+	drain_lines(c);
+	return audit_dirty(set->b->audit) &&
+	       (set->ending_timer ||
+	        sd_event_add_time_relative(set->b->event, &set->ending_timer, CLOCK_BOOTTIME,
+	                                   ENDING_USEC, 0, on_ending, set) >= 0);
+}
+
+void container_end(struct container *c, const char *why)
+{
+	if (c->ending)
+		return;
+	drain_now(c);
+	report_container(c, "end", why);
+	container_tell_waiters(c, -ESRCH, "the container has ended");
+	workload_drop_waiting(c);
+	c->end_source = sd_event_source_disable_unref(c->end_source);
+	c->mounts_source = sd_event_source_disable_unref(c->mounts_source);
+	operation_cancel(c->op);
+	operation_cancel(c->check);
+	c->op = c->check = NULL;
+	c->op_is_update = false;
+	reaction_drop(c);
+	update_abandon(c);
+	c->ending = end_later(c);
+	c->gone = true;
+	if (!c->ending) {
+		finish(c);
+		return;
+	}
+	settle_check(c->set); /* nobody waits for it */
+	uptake_check(c->set, c);
 }

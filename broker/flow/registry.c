@@ -73,7 +73,7 @@ static int on_save(sd_event_source *source, uint64_t usec, void *arg)
 
 	set->save_timer = sd_event_source_disable_unref(set->save_timer);
 	for (struct container *c = set->first; c; c = c->next)
-		if (c->unsaved)
+		if (c->unsaved && !c->gone)
 			registry_save(c);
 	return 0;
 }

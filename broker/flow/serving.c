@@ -284,6 +284,11 @@ static void on_worker(void *arg, struct record *r)
 	struct container *c = arg;
 	int result = 0;
 
+	if (c->ending) { /* nobody is served any more */
+		if (!r)
+			c->worker = NULL;
+		return;
+	}
 	if (!r) {
 		on_worker_end(c);
 		return;

@@ -23,8 +23,8 @@ static size_t lagging(struct containers *set, uint64_t generation, char **names)
 	for (struct container *c = set->first; c; c = c->next) {
 		char label[512];
 
-		if (c->settled >= generation && c->mount != MOUNT_FAILED && !c->update &&
-		    !c->incomplete)
+		if (c->gone || (c->settled >= generation && c->mount != MOUNT_FAILED &&
+		                !c->update && !c->incomplete))
 			continue;
 		names[count] = strdup(container_label(c, label, sizeof(label)));
 		if (names[count])
@@ -52,7 +52,7 @@ static bool all_settled(const struct containers *set, uint64_t generation)
 	if (containers_loading(set))
 		return false;
 	for (const struct container *c = set->first; c; c = c->next)
-		if (c->settled < generation &&
+		if (!c->gone && c->settled < generation &&
 		    !(c->mount == MOUNT_MAKING && (c->peer_asked || c->holds_up)))
 			return false;
 	return true;

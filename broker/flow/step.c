@@ -192,6 +192,8 @@ void container_step(struct container *c)
 	struct wants wants = { 0 };
 	struct err why = { "" };
 
+	if (c->gone)
+		return;
 	if (c->flow != FLOW_IDLE || (c->worker && !c->worker_ready)) {
 		c->dirty = true; /* looked at again when the flow ends, or the successor is ready */
 		return;

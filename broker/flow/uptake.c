@@ -43,7 +43,7 @@ static int to_name(const void *name, const void *item)
 /* It has opened an earlier version of one of the files, and not yet the one that is waited for. */
 static bool is_behind(const struct uptake *u, const struct container *c)
 {
-	for (size_t i = 0; i < c->tree.count; i++) {
+	for (size_t i = 0; i < c->tree.count && !c->gone; i++) {
 		const struct node *n = &c->tree.node[i];
 		const struct item *item;
 		uint64_t opened;

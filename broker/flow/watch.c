@@ -12,7 +12,7 @@
 
 static bool has_mount(const struct container *c)
 {
-	return c->mount == MOUNT_UP && c->worker && c->worker_ready;
+	return c->mount == MOUNT_UP && c->worker && c->worker_ready && !c->gone;
 }
 
 static bool request_in_hand(const struct container *c)
