@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "attach/containerd.h"
+#include "attach/image_labels.h"
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
 #include "policy/image.h"
@@ -86,7 +87,7 @@ int containerd_config_parse(const char *text, size_t len, struct containerd_conf
                             struct err *e)
 {
 	SCOPED(json_ptr) json_t *top = NULL;
-	json_t *rootfs = NULL, *layers = NULL, *config = NULL, *labels = NULL;
+	json_t *rootfs = NULL, *layers = NULL, *labels = NULL;
 	struct containerd_config c = { 0 };
 	int r = parse_object(text, len, &top, e);
 
@@ -97,9 +98,7 @@ int containerd_config_parse(const char *text, size_t len, struct containerd_conf
 	if (r == 0)
 		r = take_chain(layers, c.chain, e);
 	if (r == 0)
-		r = json_get_object(top, "config", false, &config, e);
-	if (r == 0 && config)
-		r = json_get_object(config, "Labels", false, &labels, e);
+		r = image_labels(top, &labels, e);
 	if (r < 0)
 		return r;
 	c.labels = labels ? json_incref(labels) : NULL;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/image_labels.h"
 #include "attach/oci.h"
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
@@ -43,11 +44,11 @@ static int parse_object(const char *text, size_t len, json_t **ret, struct err *
 	return r;
 }
 
-/* The labels of an image or a container; *ret stays NULL if it has none. */
-static int find_labels(const json_t *top, const char *key, json_t **ret, struct err *e)
+/* A container's labels, as Docker wrote them; *ret stays NULL if it has none. */
+static int find_labels(const json_t *top, json_t **ret, struct err *e)
 {
 	json_t *config = NULL;
-	int r = json_get_object(top, key, false, &config, e);
+	int r = json_get_object(top, "Config", false, &config, e);
 
 	return r < 0 || !config ? r : json_get_object(config, "Labels", false, ret, e);
 }
@@ -57,7 +58,7 @@ static int take_labels(const json_t *top, struct docker_container *c, struct err
 {
 	json_t *labels = NULL, *value;
 	const char *key;
-	int r = find_labels(top, "Config", &labels, e);
+	int r = find_labels(top, &labels, e);
 
 	if (r < 0 || json_object_size(labels) == 0)
 		return r;
@@ -149,7 +150,7 @@ int docker_container_image(const char *text, size_t len, struct docker_container
 	int r = parse_object(text, len, &top, e);
 
 	if (r == 0)
-		r = find_labels(top, "config", &labels, e);
+		r = image_labels(top, &labels, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < c->labels; i++) {

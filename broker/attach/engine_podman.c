@@ -13,6 +13,7 @@
 
 #include "attach/bolt_file.h"
 #include "attach/engine.h"
+#include "attach/image_labels.h"
 #include "attach/podman.h"
 #include "attach/trusted.h"
 #include "coffer/cleanup.h"
@@ -160,7 +161,9 @@ static int take_image_labels(int folder, const char *id, struct image_says *ret,
 	r = read_big_data(folder, key, &config, by_root, e);
 	if (r < 0)
 		return err_prefix(e, r, "the configuration of its image");
-	labels = podman_image_labels(config);
+	r = image_labels(config, &labels, e);
+	if (r < 0)
+		return err_prefix(e, r, "the configuration of its image");
 	ret->labels = labels ? json_pack("[O]", labels) : json_array();
 	return ret->labels ? 0 : -ENOMEM;
 }
@@ -183,6 +186,8 @@ static int take_image_annotations(int folder, const json_t *image, struct image_
 			return err_set(e, -E2BIG, "its image has more than %d manifests",
 			               MANIFESTS_MAX);
 		r = read_big_data(folder, key, &manifest, by_root, e);
+		if (r == 0)
+			r = image_spelt(manifest, "annotations", e);
 		if (r == 0 && json_object_get(manifest, "annotations") &&
 		    json_array_append(all, json_object_get(manifest, "annotations")) < 0)
 			r = -ENOMEM;

@@ -153,11 +153,6 @@ json_t *podman_annotations(const json_t *config)
 	return json_object_get(json_object_get(config, "spec"), "annotations");
 }
 
-json_t *podman_image_labels(const json_t *image_config)
-{
-	return json_object_get(json_object_get(image_config, "config"), "Labels");
-}
-
 static bool says_same(const json_t *image, const char *key, const char *value)
 {
 	const json_t *one;

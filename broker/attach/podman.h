@@ -55,7 +55,6 @@ int podman_big_data_name(const char *key, char ret[PODMAN_BIG_DATA_NAME_MAX]);
 /* Labels and annotations of a libpod configuration; labels of an image's. NULL if there are none. */
 json_t *podman_labels(const json_t *config);
 json_t *podman_annotations(const json_t *config);
-json_t *podman_image_labels(const json_t *image_config);
 
 /*
  * Add the texts of the object `own` to the container's attributes: as the image's those for which one of the

@@ -28,7 +28,8 @@
 #include "coffer/ring.h"
 
 #define FOLD_WINDOW_NS (60LL * 1000000000)
-#define FOLD_GROUPS_MAX 1024 /* of one container; some 1 MiB at the most */
+/* Of one container: so many lines a second beyond its budget at the most, and some 128 KiB. */
+#define FOLD_GROUPS_MAX 128
 
 /* Whose record it is, and what its node is. All borrowed for the call. */
 struct ring_context {

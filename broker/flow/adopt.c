@@ -115,12 +115,12 @@ static void start_afresh(struct container *c)
 /* The descriptors are what they are said to be: an attacher will rename through the clone. */
 static bool are_of_mount(const struct container *c, int fuse_fd, int clone_fd)
 {
-	struct stat fuse;
-	struct statx clone;
+	struct statx fuse, clone;
 
-	/* DONT_SYNC: the file system is served by the very process that we ask, if by any. */
-	return fstat(fuse_fd, &fuse) == 0 && S_ISCHR(fuse.st_mode) &&
-	       fuse.st_rdev == makedev(10, 229) &&
+	/* DONT_SYNC: either may be of a file system that is served by the very process that we ask. */
+	return statx(fuse_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &fuse) == 0 &&
+	       S_ISCHR(fuse.stx_mode) &&
+	       makedev(fuse.stx_rdev_major, fuse.stx_rdev_minor) == makedev(10, 229) &&
 	       statx(clone_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &clone) == 0 &&
 	       makedev(clone.stx_dev_major, clone.stx_dev_minor) == c->dev;
 }
@@ -327,6 +327,8 @@ static bool makes_sense(const struct container *c, const struct record *r)
 
 	if (c->shared || r->nfds != (escrow->mounted ? 4 : 2))
 		return false; /* a second time, or not all that it says */
+	if (!shared_looks_right(r->fds[0], r->fds[1]))
+		return false;
 	return !escrow->mounted || are_of_mount(c, r->fds[2], r->fds[3]);
 }
 

@@ -282,6 +282,8 @@ void serving_attach_result(struct container *c, uint64_t id, int result, const c
 int shared_make(struct container *c, struct err *e);
 /* What an earlier broker left; takes both descriptors. -EBADMSG: it is none that we made. */
 int shared_take(struct container *c, int shared_fd, int wake_fd);
+/* What a worker gives back, before it is taken: by what the kernel says alone. */
+bool shared_looks_right(int shared_fd, int wake_fd);
 /* No worker lives: if the memory is another build's, what counts comes into memory of our own. */
 int shared_renew(struct container *c, struct err *e);
 void shared_drop(struct container *c);

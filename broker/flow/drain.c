@@ -274,10 +274,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 static int on_wake(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct container *c = arg;
-	uint64_t count;
 
-	if (read(fd, &count, sizeof(count)) < 0)
-		return 0;
 	drain(c, DRAIN_GENTLY, NULL);
 	look_again(c, DRAIN_USEC); /* which also looks at what is corrupt */
 	return 0;
@@ -285,8 +282,9 @@ static int on_wake(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 int drain_watch(struct container *c)
 {
-	int result =
-		sd_event_add_io(c->set->b->event, &c->wake_source, c->wake_fd, EPOLLIN, on_wake, c);
+	/* By its edges, and never read: the worker may have made reading block. */
+	int result = sd_event_add_io(c->set->b->event, &c->wake_source, c->wake_fd,
+	                             EPOLLIN | EPOLLET, on_wake, c);
 
 	if (result >= 0 && !ring_sleep(c->ring))
 		look_again(c, DRAIN_USEC);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include "coffer/kern.h"
 #include "coffer/log.h"
 #include "flow/spawner.h"
+#include "server/bury.h"
 
 /* What a worker may say, and exactly how long it is. */
 static const struct {
@@ -97,6 +99,35 @@ static bool may_say(const struct record *r)
 	return false;
 }
 
+/*
+ * Closing a file asks its file system, and that may be one that a container serves. Nothing of ours is of
+ * that kind: what is stays open, a few for each worker that is ended for it.
+ */
+static bool close_may_hang(int fd)
+{
+	char link[64], name[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, name, sizeof(name) - 1);
+	if (n <= 0)
+		return false;
+	name[n] = '\0';
+	return name[0] == '/' && strncmp(name, "/memfd:", 7) != 0 &&
+	       strcmp(name, "/dev/fuse") != 0 && !(fcntl(fd, F_GETFL) & O_PATH);
+}
+
+/* Of what a worker sent, what nobody took. */
+static void close_rest(sd_event *event, struct record *r)
+{
+	for (size_t i = 0; i < r->nfds; i++)
+		if (r->fds[i] >= 0 && close_may_hang(r->fds[i])) {
+			log_warn("a worker sent a file, which is left alone");
+			r->fds[i] = -1;
+		}
+	bury(event, r->fds, r->nfds);
+}
+
 static int flush_queue(struct worker *w)
 {
 	while (w->first) {
@@ -121,6 +152,7 @@ static int flush_queue(struct worker *w)
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct worker *w = arg;
+	sd_event *event = w->b->event;
 	SCOPED(free_ptr) struct record *r = malloc(sizeof(*r));
 	int result = 0;
 
@@ -137,12 +169,14 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 		if (result > 0 && !may_say(r)) {
 			log_warn("worker %d sent a record it may not send (type %u) and is ended",
 			         w->pid, r->type);
-			record_close_fds(r);
+			if (w->pidfd >= 0)
+				kern_pidfd_send_signal(w->pidfd, SIGKILL);
+			close_rest(event, r);
 			result = -EBADMSG;
 		}
 		if (result > 0) {
 			w->handler(w->arg, r); /* may stop the worker: w is not used below */
-			record_close_fds(r);
+			close_rest(event, r);
 			return 0;
 		}
 	}
@@ -212,6 +246,7 @@ int worker_new(struct broker *b, worker_handler handler, void *arg, struct worke
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
+	(void)bury_refuse_descriptors(ours); /* only to a later broker a worker sends any */
 	w = worker_alloc(b, ours, handler, arg);
 	if (!w)
 		return -ENOMEM;

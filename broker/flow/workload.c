@@ -11,6 +11,7 @@
 #include "coffer/times.h"
 #include "flow/identity.h"
 #include "flow/inspection.h"
+#include "server/bury.h"
 #include "server/config.h"
 #include "server/refusals.h"
 
@@ -42,7 +43,7 @@ struct waiting {
 static void waiting_free(struct waiting *w)
 {
 	peer_clear(&w->peer);
-	fd_close(w->sock);
+	fd_close(w->sock); /* its worker has it too */
 	free(w);
 }
 
@@ -50,6 +51,7 @@ static void refuse(struct waiting *w, const char *why)
 {
 	if (w->b->workload)
 		refusals_add(w->b->workload->refusals, &w->peer, why);
+	bury_connection(w->b->event, TAKE_FD(w->sock));
 	waiting_free(w);
 }
 
@@ -195,7 +197,7 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 			return 0;
 		w = calloc(1, sizeof(*w));
 		if (!w) {
-			close(sock);
+			bury_connection(door->b->event, sock);
 			return 0;
 		}
 		*w = (struct waiting){ .b = door->b, .sock = sock, .peer = { .pidfd = -1 } };
@@ -218,6 +220,7 @@ int workload_new(struct broker *b, int listen_fd, struct workload **ret, struct 
 	}
 	w->b = b;
 	w->listen_fd = listen_fd;
+	(void)bury_refuse_descriptors(listen_fd); /* nobody here has any use for them */
 	w->refusals = refusals_new(b, "workload.refused");
 	if (!w->refusals) {
 		workload_free(w);

@@ -9,6 +9,7 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/io.h"
+#include "server/bury.h"
 
 #define READ_MAX ((size_t)256 * 1024) /* one turn of the loop for one client */
 #define PATIENCE_US ((uint64_t)SERVER_PATIENCE_S * 1000 * 1000)
@@ -24,8 +25,7 @@ static void output_free(struct output *o)
 
 static void close_fds(struct connection *c)
 {
-	for (size_t i = 0; i < c->nfds; i++)
-		fd_close(c->fds[i]);
+	bury(c->server->b->event, c->fds, c->nfds);
 	c->server->fds_total -= c->nfds;
 	c->nfds = 0;
 }
@@ -46,7 +46,7 @@ void connection_free(struct connection *c)
 	sd_event_source_disable_unref(c->patience);
 	varlink_buffer_free(c->in);
 	peer_clear(&c->peer);
-	fd_close(c->fd);
+	bury_connection(c->server->b->event, c->fd);
 	free(c);
 }
 
@@ -60,7 +60,8 @@ void connection_end(struct connection *c)
 	c->io = sd_event_source_disable_unref(c->io);
 	c->again = sd_event_source_disable_unref(c->again);
 	c->patience = sd_event_source_disable_unref(c->patience);
-	c->fd = fd_close(c->fd);
+	bury_connection(c->server->b->event, c->fd);
+	c->fd = -1;
 	c->server->input_total -= c->in_len;
 	c->in_len = 0;
 	close_fds(c);

@@ -4,6 +4,7 @@
  * is in connection.c, everything about one call in call.c.
  */
 #include "server/server.h"
+#include "server/bury.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,6 +131,7 @@ static void welcome(struct server *s, int taken)
 	if (r != -ESRCH || peer.pidfd >= 0)
 		refusals_add(s->refusals, &peer, why.text);
 	peer_clear(&peer);
+	bury_connection(s->b->event, TAKE_FD(fd));
 }
 
 static int on_listen_again(sd_event_source *source, uint64_t usec, void *arg)

@@ -59,8 +59,10 @@ static void with_descriptors(void)
 	const struct wr_ready payload = { .proto = WORKER_PROTO };
 	int fds[] = { STDIN_FILENO, STDOUT_FILENO };
 
-	(void)record_send(WORKER_CHANNEL_FD, WR_READY, 0, &payload, sizeof(payload), NULL, 0, fds,
-	                  2);
+	/* From Linux 6.16 on none leave here: then what was refused has to do. */
+	if (record_send(WORKER_CHANNEL_FD, WR_READY, 0, &payload, sizeof(payload), NULL, 0, fds,
+	                2) < 0)
+		unknown_record();
 }
 
 static void no_record(void)
