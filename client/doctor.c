@@ -120,15 +120,23 @@ int doctor_read(const char *path, char **ret, size_t *ret_len)
 	return 0;
 }
 
-json_t *doctor_read_json(const char *path)
+int doctor_load(const char *path, json_t **ret, struct err *why)
 {
 	SCOPED(free_ptr) char *text = NULL;
-	json_t *value = NULL;
 	size_t len = 0;
+	int r = doctor_read(path, &text, &len);
 
-	if (doctor_read(path, &text, &len) < 0 || json_parse(text, len, &value, NULL) < 0)
-		return NULL;
-	return value;
+	if (r < 0)
+		return err_errno(why, r, "cannot read %s", path);
+	r = json_parse_foreign(text, len, ret, why);
+	return r < 0 ? err_prefix(why, r, "%s", path) : r;
+}
+
+json_t *doctor_read_json(const char *path)
+{
+	json_t *value = NULL;
+
+	return doctor_load(path, &value, NULL) < 0 ? NULL : value;
 }
 
 void doctor_each_file(struct doctor *d, const char *folder, const char *suffix,
@@ -159,6 +167,7 @@ void doctor_clear(struct doctor *d)
 {
 	for (size_t i = 0; i < d->containers; i++) {
 		free(d->container[i].id);
+		free(d->container[i].unread);
 		json_decref(d->container[i].config);
 	}
 	free(d->container);

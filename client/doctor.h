@@ -25,8 +25,9 @@ enum severity { DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR, DOCTOR_SEVERITIES };
 /* A container of an engine's, as its runtime's root-owned state tells. All owned. */
 struct doctor_container {
 	char *id;
-	pid_t pid;
+	pid_t pid;      /* 0: its state could not be read, nor whether it runs */
 	json_t *config; /* of its bundle; NULL: it could not be read */
+	char *unread;   /* what of it could not be read, and why; NULL where all could */
 };
 
 struct doctor {
@@ -45,6 +46,7 @@ struct doctor {
 	struct doctor_container *container;
 	size_t containers;
 	bool roots_seen; /* at least one folder of runc's could be looked into */
+	bool barred;     /* something in them is not ours to read */
 };
 
 struct doctor_check {
@@ -77,6 +79,8 @@ const char *doctor_path(const struct doctor *d, const char *path, char buffer[DO
  * it is, without d->root.
  */
 int doctor_read(const char *path, char **ret, size_t *ret_len);
+/* The same of JSON that others wrote; -EINVAL: it is none. A sentence goes with it. */
+int doctor_load(const char *path, json_t **ret, struct err *why);
 json_t *doctor_read_json(const char *path); /* NULL: not there, not readable or no JSON */
 
 /* Files whose name ends in `suffix`, in a folder; `visit` gets whole paths. */

@@ -68,11 +68,23 @@ static size_t finds(const char *check, enum severity severity)
 	return d.count[severity];
 }
 
+/* All findings, as text. */
+static const char *said(void)
+{
+	static char text[8192];
+	size_t len = json_dumpb(d.findings, text, sizeof(text) - 1, 0);
+
+	ck_assert_uint_lt(len, sizeof(text));
+	text[len] = '\0';
+	return text;
+}
+
 static void container(const char *id, const char *config)
 {
 	d.container = realloc(d.container, (d.containers + 1) * sizeof(*d.container));
-	d.container[d.containers++] =
-		(struct doctor_container){ strdup(id), 1000 + (pid_t)d.containers, parsed(config) };
+	d.container[d.containers++] = (struct doctor_container){ .id = strdup(id),
+		                                                 .pid = 1000 + (pid_t)d.containers,
+		                                                 .config = parsed(config) };
 }
 
 #define PIDNS "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"}]}"
@@ -285,11 +297,55 @@ START_TEST(what_runs_is_found_in_the_states_of_both_runtimes)
 	         "{\"init_process_pid\":%d,\"init_process_start\":%llu,\"config\":{}}", getpid(),
 	         (unsigned long long)start + 1);
 	file("/run/runc/gone/state.json", text);
-	file("/run/runc/odd/state.json", "{\"init_process_pid\":\"x\"}");
-	file("/bundle/config.json", "{\"linux\":{\"namespaces\":[]}}");
+	file("/run/runc/ended/state.json", "{\"init_process_pid\":0,\"init_process_start\":0}");
+	file("/run/runc/lock", "");
+	file("/bundle/config.json", "{\"linux\":{\"namespaces\":[]},\"process\":{\"rlimits\":[{"
+	                            "\"type\":\"RLIMIT_MEMLOCK\",\"hard\":18446744073709551615,"
+	                            "\"soft\":18446744073709551615}]}}");
 	doctor_find_containers(&d);
 	ck_assert_uint_eq(d.containers, 2);
 	ck_assert_uint_eq(finds("container.namespaces", DOCTOR_WARNING), 2);
+	ck_assert_ptr_null(strstr(said(), "not looked at"));
+}
+END_TEST
+
+/* As a runtime's state of this process; `more` stands behind. */
+static void state(const char *id, const char *more)
+{
+	char path[128], text[512];
+	uint64_t start = 0;
+
+	ck_assert_int_eq(kern_start_time(getpid(), &start), 0);
+	snprintf(path, sizeof(path), "/run/crun/%s/status", id);
+	snprintf(text, sizeof(text), "{\"pid\":%d,\"process-start-time\":%llu%s}", getpid(),
+	         (unsigned long long)start, more);
+	file(path, text);
+}
+
+START_TEST(what_cannot_be_read_is_not_called_well)
+{
+	static const char *const looks[] = { "container.power", "container.reach",
+		                             "container.namespaces" };
+	char text[256];
+
+	d.attachments = parsed("{\"attachments\":[]}");
+	state("nowhere", "");
+	snprintf(text, sizeof(text), ",\"bundle\":\"%s/gone\"", root);
+	state("gone", text);
+	snprintf(text, sizeof(text), ",\"bundle\":\"%s/torn\"", root);
+	state("torn", text);
+	file("/torn/config.json", "{\"linux\":");
+	file("/run/crun/odd/status", "{\"pid\":\"x\"}");
+	file("/run/runc/half/state.json", "{\"init_process_pid\":");
+	doctor_find_containers(&d);
+	ck_assert_uint_eq(d.containers, 5);
+	for (size_t i = 0; i < ARRAY_LEN(looks); i++)
+		ck_assert_msg(finds(looks[i], DOCTOR_WARNING) == 5, "%s: %s", looks[i], said());
+	ck_assert_ptr_nonnull(strstr(said(), "container torn was not looked at: "));
+	/* Those that surely run are unknown; of the others that cannot be told. */
+	ck_assert_uint_eq(finds("container.registered", DOCTOR_WARNING), 5);
+	ck_assert_ptr_nonnull(strstr(said(), "container half was not looked at: "));
+	ck_assert_ptr_nonnull(strstr(said(), "container torn runs, and the broker"));
 }
 END_TEST
 
@@ -337,6 +393,7 @@ int main(void)
 	tcase_add_test(tests, containerd_and_crio_want_the_wrapper_in_their_files);
 	tcase_add_test(tests, podmans_hook_is_looked_for_where_it_looks);
 	tcase_add_test(tests, what_runs_is_found_in_the_states_of_both_runtimes);
+	tcase_add_test(tests, what_cannot_be_read_is_not_called_well);
 	tcase_add_test(tests, files_that_are_none_are_not_waited_for);
 	tcase_add_test(tests, each_check_has_a_name_of_its_own);
 	suite_add_tcase(suite, tests);
