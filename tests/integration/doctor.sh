@@ -107,6 +107,16 @@ caps='.process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])'
 container admin --jq "$caps"
 finds warning container.power 'admin.*CAP_SYS_ADMIN'
 delete_container admin
+bundle limitless --hook --jq "$caps | .process.rlimits = [{type: \"RLIMIT_CORE\", hard: 4711, soft: 4711}]"
+sed -i 's/\b4711\b/18446744073709551615/' "$D/limitless.bundle/config.json" # jq would round it
+run_container limitless
+finds warning container.power 'limitless.*CAP_SYS_ADMIN'
+echo '{' >"$D/limitless.bundle/config.json"
+for check in container.power container.reach container.namespaces; do
+	finds warning "$check" 'limitless was not looked at'
+done
+finds_no container.registered
+delete_container limitless
 container mapped --userns --jq "$caps"
 finds_no container.power
 delete_container mapped

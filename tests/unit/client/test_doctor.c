@@ -12,6 +12,7 @@
 #include "coffer/io.h"
 #include "coffer/kern.h"
 #include "doctor.h"
+#include "fake_broker.h"
 #include "fields.h"
 
 static char root[64];
@@ -191,10 +192,11 @@ END_TEST
 
 START_TEST(conditions_that_people_choose_are_weak)
 {
-	d.grants = parsed("{\"grants\":[{\"id\":\"1\",\"conditions\":{\"unit\":\"a.service\"}},"
-	                  "{\"id\":\"2\",\"conditions\":{\"image\":\"sha256:0\"}},"
-	                  "{\"id\":\"3\",\"conditions\":{\"labels\":{\"io.kubernetes.pod."
-	                  "namespace\":\"a\"}}}]}");
+	d.grants =
+		parsed("{\"grants\":[{\"id\":\"1\",\"conditions\":{\"unit\":\"a.service\"}},"
+	               "{\"id\":\"2\",\"conditions\":{\"image\":\"sha256:0\"}},"
+	               "{\"id\":\"3\",\"conditions\":{\"runtime\":\"crio\",\"labels\":{\"a\":\"b\","
+	               "\"io.kubernetes.pod.namespace\":\"a\"}}}]}");
 	ck_assert_uint_eq(finds("grant.conditions", DOCTOR_NOTE), 0);
 	json_decref(d.grants);
 	d.grants = parsed(
@@ -202,6 +204,51 @@ START_TEST(conditions_that_people_choose_are_weak)
 		"{\"id\":\"2\",\"allow_tag\":true,\"conditions\":{\"image\":\"a:1\"}},"
 		"{\"id\":\"3\",\"conditions\":{\"unit\":\"a\"},\"allow_unverified\":true}]}");
 	ck_assert_uint_eq(finds("grant.conditions", DOCTOR_NOTE), 2);
+}
+END_TEST
+
+START_TEST(a_namespace_is_strong_only_where_the_engine_says_it)
+{
+	static const char *const weak[] = {
+		"{\"labels\":{\"io.kubernetes.pod.namespace\":\"a\"}}",
+		"{\"runtime\":\"docker\",\"labels\":{\"io.kubernetes.pod.namespace\":\"a\"}}",
+		"{\"runtime\":\"containerd\",\"labels\":{\"io.kubernetes.cri.sandbox-namespace\":"
+		"\"a\"}}",
+	};
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(weak); i++) {
+		snprintf(text, sizeof(text), "{\"grants\":[{\"id\":\"1\",\"conditions\":%s}]}",
+		         weak[i]);
+		json_decref(d.grants);
+		d.grants = parsed(text);
+		ck_assert_msg(finds("grant.conditions", DOCTOR_NOTE) == 1, "%s", weak[i]);
+	}
+}
+END_TEST
+
+/* By the broker's word, not by what its sentence happens to hold. */
+START_TEST(a_label_of_the_image_is_told_where_the_broker_says_so)
+{
+	static const struct fake_row answers[] = {
+		{ "Explain",
+		  "{\"parameters\":{\"matches\":["
+		  "{\"grant\":\"1\",\"matches\":false,\"image_label\":true,\"reason\":\"\"},"
+		  "{\"grant\":\"2\",\"matches\":false,\"image_label\":false,\"reason\":"
+		  "\"does not match: its image is a, and the grant wants b; it has no label c\"},"
+		  "{\"grant\":\"3\",\"matches\":true,\"reason\":\"matches\"}]}}" },
+		{ 0 }
+	};
+	struct client asks = { .runtime_dir = root };
+	pid_t fake = fake_start(root, answers);
+
+	d.client = &asks;
+	d.grants = parsed("{\"grants\":[{\"id\":\"1\"},{\"id\":\"2\"},{\"id\":\"3\"}]}");
+	d.attachments = parsed("{\"attachments\":[{\"pid\":7}]}");
+	ck_assert_uint_eq(finds("grant.unused", DOCTOR_WARNING), 1);
+	ck_assert_uint_eq(d.count[DOCTOR_NOTE], 1);
+	ck_assert_ptr_nonnull(strstr(said(), "grant 1 of  would match by a label"));
+	fake_stop(fake);
 }
 END_TEST
 
@@ -387,6 +434,8 @@ int main(void)
 	tcase_add_test(tests, names_of_others_are_escaped);
 	tcase_add_test(tests, the_brokers_own_words_are_findings);
 	tcase_add_test(tests, conditions_that_people_choose_are_weak);
+	tcase_add_test(tests, a_namespace_is_strong_only_where_the_engine_says_it);
+	tcase_add_test(tests, a_label_of_the_image_is_told_where_the_broker_says_so);
 	tcase_add_test(tests, a_grant_that_nobody_matches_is_told);
 	tcase_add_test(tests, swap_is_safe_where_it_is_encrypted_or_memory);
 	tcase_add_test(tests, an_engine_that_is_not_there_is_passed_over);
