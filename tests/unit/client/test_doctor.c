@@ -9,76 +9,10 @@
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
-#include "coffer/io.h"
 #include "coffer/kern.h"
-#include "doctor.h"
 #include "fake_broker.h"
 #include "fields.h"
-
-static char root[64];
-static struct client client = { .runtime_dir = "/run/coffer" };
-static struct doctor d;
-
-static void setup(void)
-{
-	strcpy(root, "/tmp/coffer-doctor-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(root));
-	d = (struct doctor){ .client = &client,
-		             .root = root,
-		             .must_wait = "/etc/coffer/must-wait.json",
-		             .findings = json_array() };
-}
-
-static void teardown(void)
-{
-	char command[128];
-
-	doctor_clear(&d);
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	ck_assert_int_eq(system(command), 0);
-}
-
-/* A file below the root, with the folders that it takes. */
-static void file(const char *path, const char *text)
-{
-	char full[512];
-
-	snprintf(full, sizeof(full), "%s%s", root, path);
-	for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		(void)mkdir(full, 0755);
-		*slash = '/';
-	}
-	ck_assert_int_eq(io_write_file_quick(AT_FDCWD, full, text, strlen(text), 0644), 0);
-}
-
-static json_t *parsed(const char *text)
-{
-	json_t *value = json_loads(text, 0, NULL);
-
-	ck_assert_msg(value != NULL, "%s", text);
-	return value;
-}
-
-/* How many findings of that severity the check makes now. */
-static size_t finds(const char *check, enum severity severity)
-{
-	json_array_clear(d.findings);
-	memset(d.count, 0, sizeof(d.count));
-	doctor_run(&d, check);
-	return d.count[severity];
-}
-
-/* All findings, as text. */
-static const char *said(void)
-{
-	static char text[8192];
-	size_t len = json_dumpb(d.findings, text, sizeof(text) - 1, 0);
-
-	ck_assert_uint_lt(len, sizeof(text));
-	text[len] = '\0';
-	return text;
-}
+#include "made_up_host.h"
 
 static void container(const char *id, const char *config)
 {
@@ -260,70 +194,6 @@ START_TEST(a_grant_that_nobody_matches_is_told)
 }
 END_TEST
 
-START_TEST(swap_is_safe_where_it_is_encrypted_or_memory)
-{
-	file("/proc/swaps", "Filename Type Size Used Priority\n/dev/dm-1 partition 1 0 1\n"
-	                    "/dev/dm-2 partition 1 0 1\n/dev/zram0 partition 1 0 1\n"
-	                    "/swapfile file 1 0 1\n");
-	file("/sys/class/block/dm-1/dm/uuid", "CRYPT-PLAIN-swap\n");
-	file("/sys/class/block/dm-2/dm/uuid", "LVM-abc\n");
-	ck_assert_uint_eq(finds("host.swap", DOCTOR_NOTE), 2);
-}
-END_TEST
-
-START_TEST(an_engine_that_is_not_there_is_passed_over)
-{
-	static const char *const engines[] = { "engine.docker", "engine.podman",
-		                               "engine.containerd", "engine.crio" };
-
-	for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
-		finds(engines[i], DOCTOR_NOTE);
-		ck_assert_msg(json_array_size(d.findings) == 0, "%s", engines[i]);
-	}
-}
-END_TEST
-
-START_TEST(containerd_and_crio_want_the_wrapper_in_their_files)
-{
-	file("/etc/containerd/config.toml", "# BinaryName = \"/usr/bin/coffer-runc\"\n");
-	ck_assert_uint_eq(finds("engine.containerd", DOCTOR_WARNING), 1);
-	file("/usr/bin/dockerd", "");
-	ck_assert_uint_eq(finds("engine.containerd", DOCTOR_NOTE), 1);
-	file("/etc/containerd/config.toml", "  BinaryName = \"/usr/bin/coffer-runc\"\n");
-	ck_assert_uint_eq(finds("engine.containerd", DOCTOR_NOTE), 0);
-	file("/usr/bin/crio", "");
-	ck_assert_uint_eq(finds("engine.crio", DOCTOR_WARNING), 1);
-	file("/etc/crio/crio.conf.d/10-coffer.conf", "runtime_path = \"/usr/bin/coffer-runc\"\n");
-	ck_assert_uint_eq(finds("engine.crio", DOCTOR_WARNING), 0);
-}
-END_TEST
-
-START_TEST(podmans_hook_is_looked_for_where_it_looks)
-{
-	static const char hook[] = "{\"hook\":{\"path\":\"/usr/bin/coffer-hook\"},"
-				   "\"stages\":[\"createRuntime\"]}";
-	char path[128];
-
-	file("/usr/bin/podman", "");
-	file("/usr/bin/coffer-hook", "");
-	snprintf(path, sizeof(path), "%s/usr/bin/coffer-hook", root);
-	ck_assert_int_eq(chmod(path, 0755), 0);
-	file("/srv/hooks/coffer.json", hook);
-	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
-	file("/etc/containers/containers.conf", "[engine]\n#hooks_dir = [\"/srv/hooks\"]\n");
-	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
-	file("/etc/containers/containers.conf",
-	     "[engine]\nhooks_dir = [\n  \"/a\", \"/srv/hooks\",\n]\n");
-	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 0);
-	ck_assert_uint_eq(d.count[DOCTOR_ERROR], 0);
-	file("/usr/share/containers/oci/hooks.d/coffer.json", hook);
-	file("/etc/containers/containers.conf", "hooks_dir = []\n");
-	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 1);
-	file("/etc/containers/containers.conf", "");
-	ck_assert_uint_eq(finds("engine.podman", DOCTOR_WARNING), 0);
-}
-END_TEST
-
 /* As crun and runc say it, of a process that runs: this one. */
 START_TEST(what_runs_is_found_in_the_states_of_both_runtimes)
 {
@@ -437,10 +307,6 @@ int main(void)
 	tcase_add_test(tests, a_namespace_is_strong_only_where_the_engine_says_it);
 	tcase_add_test(tests, a_label_of_the_image_is_told_where_the_broker_says_so);
 	tcase_add_test(tests, a_grant_that_nobody_matches_is_told);
-	tcase_add_test(tests, swap_is_safe_where_it_is_encrypted_or_memory);
-	tcase_add_test(tests, an_engine_that_is_not_there_is_passed_over);
-	tcase_add_test(tests, containerd_and_crio_want_the_wrapper_in_their_files);
-	tcase_add_test(tests, podmans_hook_is_looked_for_where_it_looks);
 	tcase_add_test(tests, what_runs_is_found_in_the_states_of_both_runtimes);
 	tcase_add_test(tests, what_cannot_be_read_is_not_called_well);
 	tcase_add_test(tests, files_that_are_none_are_not_waited_for);
