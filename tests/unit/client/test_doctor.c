@@ -146,8 +146,7 @@ START_TEST(a_namespace_is_strong_only_where_the_engine_says_it)
 	static const char *const weak[] = {
 		"{\"labels\":{\"io.kubernetes.pod.namespace\":\"a\"}}",
 		"{\"runtime\":\"docker\",\"labels\":{\"io.kubernetes.pod.namespace\":\"a\"}}",
-		"{\"runtime\":\"containerd\",\"labels\":{\"io.kubernetes.cri.sandbox-namespace\":"
-		"\"a\"}}",
+		"{\"runtime\":\"crio\",\"labels\":{\"io.kubernetes.cri.sandbox-namespace\":\"\"}}",
 	};
 	char text[256];
 
