@@ -17,7 +17,7 @@
 #include "coffer/name.h"
 
 #define WHAT_MAX 1024
-#define FOLDER_FILES_MAX 256 /* looked at in one folder of hooks */
+#define FOLDER_FILES_MAX 256 /* looked at in one folder of hooks or settings */
 
 const struct doctor_check doctor_checks[] = {
 	{ "kernel.fuse", "the kernel has FUSE", check_fuse },
@@ -120,45 +120,67 @@ int doctor_read(const char *path, char **ret, size_t *ret_len)
 	return 0;
 }
 
-json_t *doctor_read_json(const char *path)
+int doctor_load(const char *path, json_t **ret, struct err *why)
 {
 	SCOPED(free_ptr) char *text = NULL;
-	json_t *value = NULL;
 	size_t len = 0;
+	int r = doctor_read(path, &text, &len);
 
-	if (doctor_read(path, &text, &len) < 0 || json_parse(text, len, &value, NULL) < 0)
-		return NULL;
-	return value;
+	if (r < 0)
+		return err_errno(why, r, "cannot read %s", path);
+	r = json_parse_foreign(text, len, ret, why);
+	return r < 0 ? err_prefix(why, r, "%s", path) : r;
+}
+
+json_t *doctor_read_json(const char *path)
+{
+	json_t *value = NULL;
+
+	return doctor_load(path, &value, NULL) < 0 ? NULL : value;
+}
+
+bool doctor_ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 void doctor_each_file(struct doctor *d, const char *folder, const char *suffix,
                       void (*visit)(struct doctor *d, const char *path, void *arg), void *arg)
 {
-	char path[DOCTOR_PATH_MAX];
+	char path[DOCTOR_PATH_MAX], *name[FOLDER_FILES_MAX];
 	DIR *dir = opendir(folder);
 	struct dirent *entry;
-	int seen = 0;
+	size_t names = 0;
 
-	while (dir && seen < FOLDER_FILES_MAX && (entry = readdir(dir))) {
-		size_t len = strlen(entry->d_name);
-		int n;
-
-		if (entry->d_name[0] == '.' || len < strlen(suffix) ||
-		    strcmp(entry->d_name + len - strlen(suffix), suffix) != 0)
-			continue;
-		seen++;
-		n = snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-		if (n > 0 && (size_t)n < sizeof(path))
-			visit(d, path, arg);
+	while (dir && names < FOLDER_FILES_MAX && (entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' && doctor_ends_with(entry->d_name, suffix) &&
+		    (name[names] = strdup(entry->d_name)))
+			names++;
 	}
 	if (dir)
 		closedir(dir);
+	qsort(name, names, sizeof(*name), by_name);
+	for (size_t i = 0; i < names; i++) {
+		int n = snprintf(path, sizeof(path), "%s/%s", folder, name[i]);
+
+		if (n > 0 && (size_t)n < sizeof(path))
+			visit(d, path, arg);
+		free(name[i]);
+	}
 }
 
 void doctor_clear(struct doctor *d)
 {
 	for (size_t i = 0; i < d->containers; i++) {
 		free(d->container[i].id);
+		free(d->container[i].unread);
 		json_decref(d->container[i].config);
 	}
 	free(d->container);

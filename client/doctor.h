@@ -25,8 +25,9 @@ enum severity { DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR, DOCTOR_SEVERITIES };
 /* A container of an engine's, as its runtime's root-owned state tells. All owned. */
 struct doctor_container {
 	char *id;
-	pid_t pid;
+	pid_t pid;      /* 0: its state could not be read, nor whether it runs */
 	json_t *config; /* of its bundle; NULL: it could not be read */
+	char *unread;   /* what of it could not be read, and why; NULL where all could */
 };
 
 struct doctor {
@@ -45,6 +46,7 @@ struct doctor {
 	struct doctor_container *container;
 	size_t containers;
 	bool roots_seen; /* at least one folder of runc's could be looked into */
+	bool barred;     /* something in them is not ours to read */
 };
 
 struct doctor_check {
@@ -77,11 +79,32 @@ const char *doctor_path(const struct doctor *d, const char *path, char buffer[DO
  * it is, without d->root.
  */
 int doctor_read(const char *path, char **ret, size_t *ret_len);
+/* The same of JSON that others wrote; -EINVAL: it is none. A sentence goes with it. */
+int doctor_load(const char *path, json_t **ret, struct err *why);
 json_t *doctor_read_json(const char *path); /* NULL: not there, not readable or no JSON */
 
-/* Files whose name ends in `suffix`, in a folder; `visit` gets whole paths. */
+bool doctor_ends_with(const char *text, const char *end);
+
+/* Files whose name ends in `suffix`, in a folder, by name; `visit` gets whole paths. */
 void doctor_each_file(struct doctor *d, const char *folder, const char *suffix,
                       void (*visit)(struct doctor *d, const char *path, void *arg), void *arg);
+
+/* Where an engine's settings are, of which later ones count. */
+struct doctor_config {
+	const char *files[3]; /* in their order; ended by NULL */
+	const char *folder, *suffix;
+};
+void doctor_each_config(struct doctor *d, const struct doctor_config *config,
+                        void (*visit)(struct doctor *d, const char *path, void *arg), void *arg);
+
+/*
+ * Whether an engine runs coffer-hook: looked for in the folders of hooks that its settings name, or
+ * else the usual ones. What is wrong with the hook is told. (doctor_hooks.c)
+ */
+bool doctor_has_hook(struct doctor *d, const char *engine, const struct doctor_config *config);
+
+/* The program that an engine is told to run: tells if it is not there, or not to be run. */
+void doctor_program_of(struct doctor *d, const char *engine, const char *program);
 
 /* The checks, by file. */
 void check_fuse(struct doctor *d); /* doctor_kernel.c */
@@ -103,7 +126,7 @@ void check_group(struct doctor *d);
 void check_swap(struct doctor *d); /* doctor_host.c */
 void check_core(struct doctor *d);
 void check_must_wait(struct doctor *d);
-void check_units(struct doctor *d);
+void check_units(struct doctor *d);  /* doctor_units.c */
 void check_docker(struct doctor *d); /* doctor_engine.c */
 void check_podman(struct doctor *d);
 void check_containerd(struct doctor *d);

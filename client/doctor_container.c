@@ -41,14 +41,23 @@ static const char *bundle_of(const json_t *state)
 	return "";
 }
 
-/* What a runtime says of a container, if it runs: runc's ROOT/ID/state.json, crun's ROOT/ID/status. */
+/* What a runtime says of a container: runc's ROOT/ID/state.json, crun's ROOT/ID/status. */
 struct runtime_state {
 	json_t *document; /* owned */
 	const char *bundle;
-	int64_t pid;
+	int64_t pid, start;
 };
 
-static bool read_state(const char *root, const char *id, struct runtime_state *ret)
+static bool runs(const struct runtime_state *state)
+{
+	uint64_t started = 0;
+
+	return kern_start_time((pid_t)state->pid, &started) == 0 &&
+	       started == (uint64_t)state->start;
+}
+
+/* -ENOENT: no container is there. */
+static int read_state(const char *root, const char *id, struct runtime_state *ret, struct err *why)
 {
 	static const struct {
 		const char *file, *pid, *start;
@@ -57,42 +66,72 @@ static bool read_state(const char *root, const char *id, struct runtime_state *r
 		{ "status", "pid", "process-start-time" },
 	};
 	char path[DOCTOR_PATH_MAX];
-	int64_t start = 0;
-	uint64_t started = 0;
+	int r = -ENOENT;
 	size_t i = 0;
 
-	for (; i < ARRAY_LEN(runtimes) && !ret->document; i++) {
+	for (; i < ARRAY_LEN(runtimes) && r == -ENOENT; i++) {
 		snprintf(path, sizeof(path), "%s/%s/%s", root, id, runtimes[i].file);
-		ret->document = doctor_read_json(path);
+		r = doctor_load(path, &ret->document, why);
 	}
+	if (r < 0)
+		return r == -ENOTDIR ? -ENOENT : r; /* a file of the runtime's among the folders */
 	i--;
-	if (json_get_int(ret->document, runtimes[i].pid, true, 2, INT32_MAX, &ret->pid, NULL) < 0 ||
-	    json_get_int(ret->document, runtimes[i].start, true, 1, INT64_MAX, &start, NULL) < 0)
-		return false;
+	/* Of one that has ended the pid may be 0 or less. */
+	if (json_get_int(ret->document, runtimes[i].pid, true, INT32_MIN, INT32_MAX, &ret->pid,
+	                 why) < 0 ||
+	    json_get_int(ret->document, runtimes[i].start, true, 0, INT64_MAX, &ret->start, why) <
+	            0)
+		return err_prefix(why, -EINVAL, "%s", path);
 	ret->bundle = i == 0 ? bundle_of(ret->document) : field_text(ret->document, "bundle");
-	return kern_start_time((pid_t)ret->pid, &started) == 0 && started == (uint64_t)start;
+	return ret->pid > 1 && runs(ret) ? 0 : -ENOENT;
+}
+
+static int read_bundle(const struct runtime_state *state, json_t **ret, struct err *why)
+{
+	char path[DOCTOR_PATH_MAX];
+
+	if (state->bundle[0] != '/')
+		return err_set(why, -EINVAL, "its runtime's state names no bundle");
+	snprintf(path, sizeof(path), "%s/config.json", state->bundle);
+	return doctor_load(path, ret, why);
+}
+
+/* What there is to say of a container that runs, or may run. False: nothing. */
+static bool look_at(struct doctor *d, const char *root, const char *id, struct doctor_container *c)
+{
+	struct runtime_state state = { 0 };
+	struct err why = { "" };
+	int r = read_state(root, id, &state, &why);
+	bool there = r != -ENOENT;
+
+	if (r == 0) {
+		c->pid = (pid_t)state.pid;
+		r = read_bundle(&state, &c->config, &why);
+		/* It may have ended meanwhile, and its bundle with it. */
+		there = r == 0 || runs(&state);
+	}
+	json_decref(state.document);
+	if (r == -EACCES)
+		d->barred = true;
+	else if (r < 0 && there)
+		c->unread = strdup(why.text);
+	return there && (c->pid || c->unread);
 }
 
 static void add_container(struct doctor *d, const char *root, const char *id)
 {
-	struct runtime_state state = { 0 };
-	struct doctor_container *grown = NULL, *c;
-	char path[DOCTOR_PATH_MAX];
+	struct doctor_container c = { 0 }, *grown = NULL;
 
-	if (read_state(root, id, &state))
+	if (look_at(d, root, id, &c))
 		grown = reallocarray(d->container, d->containers + 1, sizeof(*grown));
-	if (grown) {
+	if (grown)
 		d->container = grown;
-		c = &d->container[d->containers];
-		snprintf(path, sizeof(path), "%s/config.json", state.bundle);
-		*c = (struct doctor_container){ strdup(id), (pid_t)state.pid,
-			                        doctor_read_json(path) };
-		if (c->id)
-			d->containers++;
-		else
-			json_decref(c->config);
+	if (grown && (c.id = strdup(id))) {
+		d->container[d->containers++] = c;
+		return;
 	}
-	json_decref(state.document);
+	free(c.unread);
+	json_decref(c.config);
 }
 
 static void look_into(struct doctor *d, const char *root)
@@ -138,6 +177,25 @@ static const char *name_of(const struct doctor *d, const struct doctor_container
 	return c->id;
 }
 
+/*
+ * Says so of a container of which something could not be read. For each check that would have needed
+ * it: none may say that all is well of what it has not seen.
+ */
+static bool is_unread(struct doctor *d, const struct doctor_container *c)
+{
+	static const struct doctor_advice advice = {
+		"what was not looked at may be as it should not be",
+		"look at it with its engine's own inspect; if the engine can read that file, tell "
+		"Coffer's developers of it"
+	};
+
+	if (!c->unread)
+		return false;
+	doctor_found(d, DOCTOR_WARNING, &advice, "container %.*s was not looked at: %s", ID_SHOWN,
+	             name_of(d, c), c->unread);
+	return true;
+}
+
 static bool is_registered(const struct doctor *d, pid_t pid)
 {
 	json_t *attachment = NULL;
@@ -162,13 +220,18 @@ void check_registered(struct doctor *d)
 		"coffer attach CONTAINER now; set up the hook or coffer-runc for the next start"
 	};
 
-	if (!d->roots_seen && geteuid() != 0)
+	if ((!d->roots_seen || d->barred) && geteuid() != 0)
 		doctor_found(d, DOCTOR_NOTE, &unseen, "containers could not be looked at");
-	for (size_t i = 0; d->attachments && i < d->containers; i++)
-		if (!is_registered(d, d->container[i].pid))
+	for (size_t i = 0; i < d->containers; i++) {
+		const struct doctor_container *c = &d->container[i];
+
+		if (c->pid == 0)
+			is_unread(d, c);
+		else if (d->attachments && !is_registered(d, c->pid))
 			doctor_found(d, DOCTOR_WARNING, &advice,
 			             "container %.*s runs, and the broker does not know it",
-			             ID_SHOWN, name_of(d, &d->container[i]));
+			             ID_SHOWN, name_of(d, c));
+	}
 }
 
 static const json_t *namespace_of(const json_t *config, const char *type)
@@ -229,7 +292,7 @@ void check_power(struct doctor *d)
 	for (size_t i = 0; i < d->containers; i++) {
 		const json_t *config = d->container[i].config;
 
-		if (!config || namespace_of(config, "user"))
+		if (is_unread(d, &d->container[i]) || !config || namespace_of(config, "user"))
 			continue;
 		for (size_t p = 0; p < ARRAY_LEN(powers); p++) {
 			if (!is_power(config, &powers[p]))
@@ -361,6 +424,7 @@ void check_reach(struct doctor *d)
 		json_t *mounts = json_object_get(d->container[i].config, "mounts"), *mount = NULL;
 		size_t j = 0;
 
+		is_unread(d, &d->container[i]);
 		json_array_foreach (mounts, j, mount)
 			check_mount(d, &d->container[i], mount);
 	}
@@ -375,7 +439,8 @@ void check_namespaces(struct doctor *d)
 	};
 
 	for (size_t i = 0; i < d->containers; i++)
-		if (d->container[i].config && !namespace_of(d->container[i].config, "pid"))
+		if (!is_unread(d, &d->container[i]) && d->container[i].config &&
+		    !namespace_of(d->container[i].config, "pid"))
 			doctor_found(d, DOCTOR_WARNING, &host,
 			             "container %.*s is in the host's pid namespace", ID_SHOWN,
 			             name_of(d, &d->container[i]));

@@ -14,7 +14,6 @@
 #include "fields.h"
 
 #define WRAPPER "coffer-runc"
-#define HOOK "coffer-hook"
 
 static const char *const docker_traces[] = { "/usr/bin/dockerd", "/usr/local/bin/dockerd",
 	                                     "/usr/sbin/dockerd", "/etc/docker/daemon.json", NULL };
@@ -29,8 +28,7 @@ static bool is_there(const struct doctor *d, const char *const *paths)
 	return false;
 }
 
-/* The program that an engine is told to run: there, and to be run. */
-static void check_program_of(struct doctor *d, const char *engine, const char *program)
+void doctor_program_of(struct doctor *d, const char *engine, const char *program)
 {
 	static const struct doctor_advice advice = {
 		"the engine cannot start a container with it",
@@ -46,29 +44,28 @@ static void check_program_of(struct doctor *d, const char *engine, const char *p
 		             path);
 }
 
-static bool ends_with(const char *text, const char *end)
+static bool is_ours(const json_t *runtime)
 {
-	size_t len = strlen(text), n = strlen(end);
-
-	return len >= n && strcmp(text + len - n, end) == 0;
+	return doctor_ends_with(field_text(runtime, "path"), WRAPPER);
 }
 
-/* The runtime of daemon.json that is ours: its name. NULL: none. */
+/* The runtime of daemon.json that is ours, the default one before others: its name. NULL: none. */
 static const char *docker_runtime(struct doctor *d, const json_t *config)
 {
 	json_t *runtimes = json_object_get(config, "runtimes"), *runtime = NULL;
-	const char *name;
+	const char *name = field_text(config, "default-runtime"), *other, *path;
 
-	json_object_foreach (runtimes, name, runtime) {
-		const char *path = field_text(runtime, "path");
-
-		if (!ends_with(path, WRAPPER))
-			continue;
-		if (path[0] == '/')
-			check_program_of(d, "Docker", path);
-		return name;
+	if (!is_ours(json_object_get(runtimes, name))) {
+		name = NULL;
+		json_object_foreach (runtimes, other, runtime) {
+			if (!name && is_ours(runtime))
+				name = other;
+		}
 	}
-	return NULL;
+	path = name ? field_text(json_object_get(runtimes, name), "path") : "";
+	if (path[0] == '/')
+		doctor_program_of(d, "Docker", path);
+	return name;
 }
 
 void check_docker(struct doctor *d)
@@ -114,79 +111,6 @@ void check_docker(struct doctor *d)
 		doctor_found(d, DOCTOR_NOTE, &live, "Docker does not restore containers live");
 }
 
-/* --- hooks.d --- */
-
-struct hook_search {
-	const char *engine;
-	bool found;
-};
-
-static void visit_hook(struct doctor *d, const char *path, void *arg)
-{
-	static const struct doctor_advice stage = {
-		"at other stages the mounts of the container are not there yet, or not any more",
-		"take the file that came with Coffer: \"stages\": [\"createRuntime\", "
-		"\"poststop\"]"
-	};
-	struct hook_search *search = arg;
-	SCOPED(json_ptr) json_t *file = doctor_read_json(path);
-	const char *program = field_text(json_object_get(file, "hook"), "path");
-	json_t *stages = json_object_get(file, "stages"), *name = NULL;
-	bool create = false;
-	size_t i = 0;
-
-	if (!ends_with(program, HOOK))
-		return;
-	search->found = true;
-	check_program_of(d, search->engine, program);
-	json_array_foreach (stages, i, name) {
-		if (json_is_string(name) && strcmp(json_string_value(name), "createRuntime") == 0)
-			create = true;
-	}
-	if (!create)
-		doctor_found(d, DOCTOR_ERROR, &stage, "the hook in %s is not for createRuntime",
-		             path);
-}
-
-/*
- * The folders that a containers.conf or crio.conf (TOML) names instead of the usual ones:
- * hooks_dir = ["/a", "/b"]. False: it names none.
- */
-static bool named_folders(struct doctor *d, const char *file, struct hook_search *search)
-{
-	SCOPED(free_ptr) char *text = NULL;
-	char path[DOCTOR_PATH_MAX], *list, *state = NULL, *line_start;
-	size_t len = 0;
-
-	if (doctor_read(doctor_path(d, file, path), &text, &len) < 0)
-		return false;
-	list = strstr(text, "hooks_dir");
-	for (line_start = list; list && line_start > text && line_start[-1] != '\n';)
-		line_start--;
-	if (!list || line_start[strspn(line_start, " \t")] == '#')
-		return false;
-	list[strcspn(list, "]")] = '\0';
-	/* What stands between quotes is every other part. */
-	(void)strtok_r(list, "\"", &state);
-	for (char *folder; (folder = strtok_r(NULL, "\"", &state)); strtok_r(NULL, "\"", &state))
-		doctor_each_file(d, doctor_path(d, folder, path), ".json", visit_hook, search);
-	return true;
-}
-
-static bool has_hook(struct doctor *d, const char *engine, const char *config)
-{
-	static const char *const folders[] = { "/usr/share/containers/oci/hooks.d",
-		                               "/etc/containers/oci/hooks.d" };
-	struct hook_search search = { .engine = engine };
-	char path[DOCTOR_PATH_MAX];
-
-	if (named_folders(d, config, &search))
-		return search.found;
-	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
-		doctor_each_file(d, doctor_path(d, folders[i], path), ".json", visit_hook, &search);
-	return search.found;
-}
-
 /* A configuration that names the wrapper; comments are passed over. */
 static bool names_wrapper(const char *path)
 {
@@ -209,13 +133,11 @@ static void visit_config(struct doctor *d, const char *path, void *arg)
 	*(bool *)arg |= names_wrapper(path);
 }
 
-static bool config_names_wrapper(struct doctor *d, const char *file, const char *folder,
-                                 const char *suffix)
+static bool config_names_wrapper(struct doctor *d, const struct doctor_config *config)
 {
-	char path[DOCTOR_PATH_MAX];
-	bool found = names_wrapper(doctor_path(d, file, path));
+	bool found = false;
 
-	doctor_each_file(d, doctor_path(d, folder, path), suffix, visit_config, &found);
+	doctor_each_config(d, config, visit_config, &found);
 	return found;
 }
 
@@ -227,10 +149,14 @@ void check_podman(struct doctor *d)
 		"put the hook's JSON into /etc/containers/oci/hooks.d (docs/podman.md)"
 	};
 
-	if (is_there(d, traces) && !has_hook(d, "Podman", "/etc/containers/containers.conf") &&
-	    !config_names_wrapper(d, "/etc/containers/containers.conf",
-	                          "/etc/containers/containers.conf.d", ".conf"))
-		doctor_found(d, DOCTOR_WARNING, &none, "no hook of Podman's is " HOOK);
+	static const struct doctor_config config = { { "/usr/share/containers/containers.conf",
+		                                       "/etc/containers/containers.conf" },
+		                                     "/etc/containers/containers.conf.d",
+		                                     ".conf" };
+
+	if (is_there(d, traces) && !doctor_has_hook(d, "Podman", &config) &&
+	    !config_names_wrapper(d, &config))
+		doctor_found(d, DOCTOR_WARNING, &none, "no hook of Podman's is coffer-hook");
 }
 
 void check_containerd(struct doctor *d)
@@ -243,8 +169,11 @@ void check_containerd(struct doctor *d)
 		"RuntimeClass (docs/kubernetes.md)"
 	};
 
-	if (is_there(d, traces) && !config_names_wrapper(d, "/etc/containerd/config.toml",
-	                                                 "/etc/containerd/conf.d", ".toml"))
+	static const struct doctor_config config = { { "/etc/containerd/config.toml" },
+		                                     "/etc/containerd/conf.d",
+		                                     ".toml" };
+
+	if (is_there(d, traces) && !config_names_wrapper(d, &config))
 		doctor_found(d, is_there(d, docker_traces) ? DOCTOR_NOTE : DOCTOR_WARNING, &none,
 		             "containerd knows no runtime " WRAPPER);
 }
@@ -258,7 +187,11 @@ void check_crio(struct doctor *d)
 		"put the hook's JSON into /etc/containers/oci/hooks.d (docs/kubernetes.md)"
 	};
 
-	if (is_there(d, traces) && !has_hook(d, "CRI-O", "/etc/crio/crio.conf") &&
-	    !config_names_wrapper(d, "/etc/crio/crio.conf", "/etc/crio/crio.conf.d", ""))
-		doctor_found(d, DOCTOR_WARNING, &none, "no hook of CRI-O's is " HOOK);
+	static const struct doctor_config config = { { "/etc/crio/crio.conf" },
+		                                     "/etc/crio/crio.conf.d",
+		                                     "" };
+
+	if (is_there(d, traces) && !doctor_has_hook(d, "CRI-O", &config) &&
+	    !config_names_wrapper(d, &config))
+		doctor_found(d, DOCTOR_WARNING, &none, "no hook of CRI-O's is coffer-hook");
 }

@@ -7,6 +7,7 @@
 
 #include "coffer/cleanup.h"
 #include "coffer/json.h"
+#include "coffer/strong_label.h"
 #include "doctor.h"
 #include "fields.h"
 
@@ -37,7 +38,7 @@ void check_mounts(struct doctor *d)
 /* The best that any container makes of each grant: matched, or why it came near. */
 struct verdict {
 	bool matched;
-	bool image_label; /* a label would do, but it is the image's own */
+	bool image_label; /* it would match, if the label were not the image's own */
 };
 
 static void take_matches(struct doctor *d, const json_t *answer, struct verdict *verdicts)
@@ -51,8 +52,7 @@ static void take_matches(struct doctor *d, const json_t *answer, struct verdict 
 			           field_text(match, "grant")) != 0)
 				continue;
 			verdicts[g].matched |= field_true(match, "matches");
-			verdicts[g].image_label |= strstr(field_text(match, "reason"), "image") &&
-			                           strstr(field_text(match, "reason"), "label");
+			verdicts[g].image_label |= field_true(match, "image_label");
 		}
 	}
 }
@@ -115,15 +115,17 @@ void check_unused(struct doctor *d)
 		judge(d, grant, &verdicts[i]);
 }
 
-/* Kubernetes' namespace, as its runtimes write it, is the only label that nobody chooses. */
+/* Whatever it matches, it matches by a strong condition. */
 static bool is_strong(const json_t *grant)
 {
 	const json_t *conditions = json_object_get(grant, "conditions");
-	json_t *labels = json_object_get(conditions, "labels");
+	json_t *labels = json_object_get(conditions, "labels"), *unused;
+	const char *key;
 
-	if (json_object_get(labels, "io.kubernetes.pod.namespace") ||
-	    json_object_get(labels, "io.kubernetes.cri.sandbox-namespace"))
-		return true;
+	json_object_foreach (labels, key, unused) {
+		if (strong_label(key, field_text(conditions, "runtime")))
+			return true;
+	}
 	return field_text(conditions, "unit")[0] ||
 	       (field_text(conditions, "image")[0] && !field_true(grant, "allow_tag"));
 }
@@ -133,8 +135,8 @@ void check_conditions(struct doctor *d)
 	static const struct doctor_advice advice = {
 		"names, labels and tags keep containers apart, not people: whoever may start "
 		"containers can choose them and get the secret",
-		"add --image with a digest or --unit, where people who start containers are not "
-		"trusted with it"
+		"add --image with a digest, --unit, or for pods --runtime with their namespace "
+		"(docs/kubernetes.md), where people who start containers are not trusted with it"
 	};
 	static const struct doctor_advice allowed = {
 		"the state of such a container is in a user's own hands",

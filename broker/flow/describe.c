@@ -153,11 +153,13 @@ static json_t *describe_matches(struct containers *set, const struct facts *f,
 		struct err why = { "" };
 		bool holds = policy_matches(g, &f->subject, &strength, &why);
 
-		json_array_append_new(matches,
-		                      json_pack("{s:s, s:s, s:b, s:o, s:s, s:o}", "grant", g->id,
-		                                "name", g->name, "matches", holds, "strength",
-		                                text_or_null(holds ? strengths[strength] : NULL),
-		                                "reason", why.text, "paths", paths_of(view, g)));
+		json_array_append_new(
+			matches,
+			json_pack("{s:s, s:s, s:b, s:o, s:s, s:b, s:o}", "grant", g->id, "name",
+		                  g->name, "matches", holds, "strength",
+		                  text_or_null(holds ? strengths[strength] : NULL), "reason",
+		                  why.text, "image_label", policy_wants_image_label(g, &f->subject),
+		                  "paths", paths_of(view, g)));
 	}
 	return matches;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "coffer/cleanup.h"
+#include "coffer/strong_label.h"
 #include "policy/image.h"
 #include "policy/policy.h"
 
@@ -25,6 +26,7 @@ struct verdict {
 	bool holds;
 	enum strength strength; /* if it holds */
 	bool with_text; /* text is wanted: for most of what is asked only the answer counts */
+	bool by_image;  /* it does not hold, and the image alone says what is wanted */
 	char text[VERDICT_MAX];
 };
 
@@ -108,17 +110,9 @@ static void check_image(const struct grant *g, const struct subject *s, struct v
 		    show(g->image, &a));
 }
 
-/*
- * What the attacher takes from the engine's own word and lets nobody else say (broker/attach/kube.h). Under other
- * engines anybody may use it as a label. There is nothing for the service account, which the kubelet does
- * not pass on.
- */
 static bool is_strong_label(const char *key, const struct subject *s)
 {
-	const char *runtime = known(s->runtime);
-
-	return strcmp(key, "io.kubernetes.pod.namespace") == 0 &&
-	       (strcmp(runtime, "containerd") == 0 || strcmp(runtime, "crio") == 0);
+	return strong_label(key, known(s->runtime));
 }
 
 /* What somebody may write who looks for a condition that there is none of. */
@@ -162,6 +156,7 @@ static void check_label(const struct attribute *wanted, const struct subject *s,
 	struct shown key, value, other;
 
 	v->holds = look.equal && !look.other;
+	v->by_image = look.image_equal && !look.equal && !look.other;
 	v->strength = is_strong_label(wanted->key, s) ? STRENGTH_STRONG : STRENGTH_WEAK;
 	if (!v->with_text)
 		return;
@@ -176,7 +171,7 @@ static void check_label(const struct attribute *wanted, const struct subject *s,
 	else if (look.other)
 		say(v, "its label %s is %s, and the grant wants %s", key.text, other.text,
 		    value.text);
-	else if (look.image_equal)
+	else if (v->by_image)
 		say(v,
 		    "its label %s=%s came with the image, and what an image says of itself never "
 		    "matches; set it where the container is started",
@@ -193,6 +188,7 @@ static void check_label(const struct attribute *wanted, const struct subject *s,
 struct findings {
 	struct err held, failed;
 	bool with_text, all_hold;
+	bool only_by_image;     /* all that failed did so by_image */
 	enum strength strength; /* of the strongest: conditions are ANDed */
 };
 
@@ -210,7 +206,7 @@ __attribute__((format(printf, 2, 3))) static void append(struct err *sentence, c
 /* Whether there is anything left to find out. */
 static bool is_open(const struct findings *f)
 {
-	return f->all_hold || f->with_text;
+	return f->all_hold || f->only_by_image || f->with_text;
 }
 
 static void note(struct findings *f, const struct verdict *v)
@@ -218,6 +214,7 @@ static void note(struct findings *f, const struct verdict *v)
 	struct err *sentence = v->holds ? &f->held : &f->failed;
 
 	f->all_hold = f->all_hold && v->holds;
+	f->only_by_image = f->only_by_image && (v->holds || v->by_image);
 	if (v->holds && v->strength > f->strength)
 		f->strength = v->strength;
 	if (!f->with_text)
@@ -287,25 +284,38 @@ static void report(const struct findings *f, struct err *why)
 	       f->all_hold ? f->held.text : f->failed.text);
 }
 
+static void judge(const struct grant *g, const struct subject *s, struct findings *f)
+{
+	/* Of a plain process group nothing else is known: other conditions would only add noise. */
+	if (s->plain && !g->unit) {
+		refuse(f, "it is a plain process group (no engine's state knows it), which only "
+		          "a grant with --unit matches");
+	} else {
+		check_conditions(g, s, f);
+		check_leave(g, s, f);
+	}
+	/* A grant always has a condition; one that came without matches nobody. */
+	if (f->all_hold && f->strength == STRENGTH_NONE)
+		refuse(f, "the grant has no condition");
+}
+
 bool policy_matches(const struct grant *g, const struct subject *s, enum strength *ret_strength,
                     struct err *why)
 {
 	struct findings f = { .with_text = why != NULL, .all_hold = true };
 
-	/* Of a plain process group nothing else is known: other conditions would only add noise. */
-	if (s->plain && !g->unit) {
-		refuse(&f, "it is a plain process group (no engine's state knows it), which only "
-		           "a grant with --unit matches");
-	} else {
-		check_conditions(g, s, &f);
-		check_leave(g, s, &f);
-	}
-	/* A grant always has a condition; one that came without matches nobody. */
-	if (f.all_hold && f.strength == STRENGTH_NONE)
-		refuse(&f, "the grant has no condition");
+	judge(g, s, &f);
 	if (why)
 		report(&f, why);
 	if (ret_strength)
 		*ret_strength = f.all_hold ? f.strength : STRENGTH_NONE;
 	return f.all_hold;
+}
+
+bool policy_wants_image_label(const struct grant *g, const struct subject *s)
+{
+	struct findings f = { .all_hold = true, .only_by_image = true };
+
+	judge(g, s, &f);
+	return !f.all_hold && f.only_by_image;
 }

@@ -91,6 +91,9 @@ enum strength { STRENGTH_NONE, STRENGTH_WEAK, STRENGTH_STRONG };
 bool policy_matches(const struct grant *g, const struct subject *s, enum strength *ret_strength,
                     struct err *why);
 
+/* Whether it does not match only since labels of the image never count: they say what it wants. */
+bool policy_wants_image_label(const struct grant *g, const struct subject *s);
+
 /* The grants, ordered by age. */
 struct policy;
 struct policy *policy_new(void);

@@ -42,7 +42,7 @@ says '1000 400'
 of_image=$(coffer grant db-password --label tier=back)
 succeeds podman run --detach --name plain localhost/shop:1 sleep infinity
 succeeds coffer explain plain --json
-says_json "any(.matches[]; .grant == \"$of_image\" and (.matches | not) and (.reason | test(\"came with the image\")))"
+says_json "any(.matches[]; .grant == \"$of_image\" and (.matches | not) and .image_label and (.reason | test(\"came with the image\")))"
 
 # No hook: it is found by its name, explained as not registered, and attach gives it its secrets.
 mkdir "$D/no-hooks"

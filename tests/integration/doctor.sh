@@ -39,7 +39,8 @@ healthy() { # no error and no warning
 }
 
 # A host on which everything is as it should be.
-unit_file=$here/../../systemd/cofferd.service.in
+units=$here/../../systemd
+unit_file=$units/cofferd.service.in
 mkdir -p "$HOST"/{dev,proc/sys/vm,proc/sys/kernel,sys/fs/cgroup,run/systemd/system,usr/bin} \
 	"$HOST"/etc/{docker,coffer,systemd/system/multi-user.target.wants,systemd/system/sockets.target.wants} \
 	"$HOST"/usr/lib/systemd/system "$HOST"/etc/containers/oci/hooks.d
@@ -50,6 +51,8 @@ echo core >"$HOST/proc/sys/kernel/core_pattern"
 heading=$'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority'
 echo "$heading" >"$HOST/proc/swaps"
 cp "$unit_file" "$HOST/usr/lib/systemd/system/cofferd.service"
+cp "$units/coffer-spawner.service.in" "$HOST/usr/lib/systemd/system/coffer-spawner.service"
+cp "$units/coffer-spawner.socket" "$HOST/usr/lib/systemd/system/"
 ln -s /x "$HOST/etc/systemd/system/multi-user.target.wants/cofferd.service"
 ln -s /x "$HOST/etc/systemd/system/sockets.target.wants/cofferd.socket"
 for program in dockerd podman coffer-runc coffer-hook; do
@@ -107,6 +110,16 @@ caps='.process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])'
 container admin --jq "$caps"
 finds warning container.power 'admin.*CAP_SYS_ADMIN'
 delete_container admin
+bundle limitless --hook --jq "$caps | .process.rlimits = [{type: \"RLIMIT_CORE\", hard: 4711, soft: 4711}]"
+sed -i 's/\b4711\b/18446744073709551615/' "$D/limitless.bundle/config.json" # jq would round it
+run_container limitless
+finds warning container.power 'limitless.*CAP_SYS_ADMIN'
+echo '{' >"$D/limitless.bundle/config.json"
+for check in container.power container.reach container.namespaces; do
+	finds warning "$check" 'limitless was not looked at'
+done
+finds_no container.registered
+delete_container limitless
 container mapped --userns --jq "$caps"
 finds_no container.power
 delete_container mapped
@@ -143,6 +156,14 @@ chmod 644 "$HOST/usr/bin/coffer-hook"
 finds error engine.podman 'no program that is there'
 chmod 755 "$HOST/usr/bin/coffer-hook"
 finds_no engine.podman
+mkdir -p "$HOST/srv/hooks" "$HOST/etc/containers/containers.conf.d"
+mv "$hook_json" "$HOST/srv/hooks/"
+printf '#hooks_dir = ["/etc/containers/oci/hooks.d"]\nhooks_dir = ["/srv/hooks"]\n' >"$HOST/etc/containers/containers.conf"
+finds_no engine.podman
+echo 'hooks_dir = ["/etc/containers/oci/hooks.d"]' >"$HOST/etc/containers/containers.conf.d/later.conf"
+finds warning engine.podman 'no hook'
+mv "$HOST/srv/hooks/coffer.json" "$hook_json"
+finds_no engine.podman
 cp "$HOST/etc/docker/daemon.json" "$D/daemon.json"
 echo '{' >"$HOST/etc/docker/daemon.json"
 finds error engine.docker 'no JSON'
@@ -151,6 +172,8 @@ finds warning engine.docker 'no runtime coffer-runc'
 jq 'del(."default-runtime", ."live-restore")' "$D/daemon.json" >"$HOST/etc/docker/daemon.json"
 finds note engine.docker 'not its default'
 finds note engine.docker 'restore'
+jq '.runtimes = {other: {path: "/gone/coffer-runc"}} + .runtimes' "$D/daemon.json" >"$HOST/etc/docker/daemon.json"
+finds_no engine.docker
 cp "$D/daemon.json" "$HOST/etc/docker/daemon.json"
 finds_no engine.docker
 
@@ -159,7 +182,17 @@ sed -i 's/^KillMode=.*/KillMode=mixed/; s/^FileDescriptorStoreMax=.*//; s/^Befor
 finds error host.units 'KillMode=mixed'
 finds warning host.units 'ordered before'
 finds warning host.units 'no descriptors'
+mkdir "$HOST/etc/systemd/system/cofferd.service.d"
+printf '[Unit]\nBefore=docker.service containerd.service\n[Service]\nKillMode=process\nFileDescriptorStoreMax=12288\n' \
+	>"$HOST/etc/systemd/system/cofferd.service.d/override.conf"
+finds_no host.units
+rm -r "$HOST/etc/systemd/system/cofferd.service.d"
 cp "$unit_file" "$unit"
+sed -i 's/^KillMode=.*//' "$HOST/usr/lib/systemd/system/coffer-spawner.service"
+finds error host.units 'coffer-spawner.service has KillMode=control-group'
+rm "$HOST/usr/lib/systemd/system/coffer-spawner.service"
+finds warning host.units 'no unit coffer-spawner.service'
+cp "$units/coffer-spawner.service.in" "$HOST/usr/lib/systemd/system/coffer-spawner.service"
 rm "$HOST/etc/systemd/system/sockets.target.wants/cofferd.socket"
 finds warning host.units 'cofferd.socket is not enabled'
 ln -s /x "$HOST/etc/systemd/system/sockets.target.wants/cofferd.socket"
@@ -171,6 +204,14 @@ mv "$HOST/run/other" "$HOST/run/systemd"
 printf '%s\n/dev/sda2                               partition\t1000\t\t0\t\t-2\n/dev/zram0 partition 1 0 5\n' "$heading" >"$HOST/proc/swaps"
 finds note host.swap '/dev/sda2'
 [[ $(jq '[.findings[] | select(.check == "host.swap")] | length' "$D/out") -eq 1 ]] || fail "zram is memory"
+mkdir -p "$HOST"/sys/class/block/{dm-0,dm-1}/dm "$HOST/sys/class/block/dm-1/slaves"
+echo CRYPT-LUKS2-x >"$HOST/sys/class/block/dm-0/dm/uuid"
+echo LVM-x >"$HOST/sys/class/block/dm-1/dm/uuid"
+ln -s ../../dm-0 "$HOST/sys/class/block/dm-1/slaves/dm-0"
+printf '%s\n/dev/dm-1 partition 1000 0 -2\n' "$heading" >"$HOST/proc/swaps"
+finds_no host.swap
+printf '%s\n/swapfile file 1000 0 -2\n' "$heading" >"$HOST/proc/swaps"
+finds note host.swap 'file /swapfile: .* cannot be told'
 echo '|/usr/lib/systemd/systemd-coredump %P' >"$HOST/proc/sys/kernel/core_pattern"
 finds note host.core 'systemd-coredump'
 echo 2 >"$HOST/proc/sys/vm/memfd_noexec"

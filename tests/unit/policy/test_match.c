@@ -283,6 +283,63 @@ START_TEST(conditions_are_judged)
 }
 END_TEST
 
+/* What a label of the image has come near to: as little as it takes, or nothing. */
+static const struct near {
+	const char *claim;
+	struct grant grant;
+	struct subject subject;
+	bool wants;
+} nears[] = {
+	{ "label_of_the_image_alone_is_missing",
+	  { LABELS({ env, prod }), .labels = 1 },
+	  { ATTRIBUTES({ env, prod, .from_image = true }), .attributes = 1 },
+	  true },
+	{ "other_conditions_hold",
+	  { .container = web, LABELS({ env, prod }, { tier, web }), .labels = 2 },
+	  { .name = web,
+	    ATTRIBUTES({ tier, web }, { env, prod, .from_image = true }),
+	    .attributes = 2 },
+	  true },
+	{ "another_condition_fails_before_it",
+	  { .container = web, LABELS({ env, prod }), .labels = 1 },
+	  { .name = web2, ATTRIBUTES({ env, prod, .from_image = true }), .attributes = 1 },
+	  false },
+	{ "another_label_fails_after_it",
+	  { LABELS({ env, prod }, { tier, web }), .labels = 2 },
+	  { ATTRIBUTES({ env, prod, .from_image = true }), .attributes = 1 },
+	  false },
+	{ "a_weak_container_lacks_leave_too",
+	  { LABELS({ env, prod }), .labels = 1 },
+	  { .weak = true, ATTRIBUTES({ env, prod, .from_image = true }), .attributes = 1 },
+	  false },
+	{ "the_image_says_something_else",
+	  { LABELS({ env, prod }), .labels = 1 },
+	  { ATTRIBUTES({ env, dev, .from_image = true }), .attributes = 1 },
+	  false },
+	{ "who_started_it_says_something_else",
+	  { LABELS({ env, prod }), .labels = 1 },
+	  { ATTRIBUTES({ env, prod, .from_image = true }, { env, dev }), .attributes = 2 },
+	  false },
+	{ "image_and_label_are_other_conditions",
+	  { .image = digest, LABELS({ env, prod }), .labels = 1 },
+	  { .digest = other },
+	  false },
+	{ "it_matches",
+	  { LABELS({ env, prod }), .labels = 1 },
+	  { ATTRIBUTES({ env, prod }), .attributes = 1 },
+	  false },
+	{ "there_is_no_condition", { .allow_weak = true }, { .name = web }, false },
+};
+
+START_TEST(a_label_of_the_image_is_told_where_it_is_all_that_lacks)
+{
+	const struct near *near = &nears[_i];
+
+	ck_assert_msg(policy_wants_image_label(&near->grant, &near->subject) == near->wants, "%s",
+	              near->claim);
+}
+END_TEST
+
 START_TEST(a_long_story_is_cut_not_overrun)
 {
 	enum { COUNT = POLICY_LABELS_MAX };
@@ -313,6 +370,8 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tests, conditions_are_judged, 0, ARRAY_LEN(rows));
+	tcase_add_loop_test(tests, a_label_of_the_image_is_told_where_it_is_all_that_lacks, 0,
+	                    ARRAY_LEN(nears));
 	tcase_add_test(tests, a_long_story_is_cut_not_overrun);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
