@@ -290,6 +290,8 @@ static int add_sources(struct connection *c, struct err *e)
 	if (r >= 0)
 		r = sd_event_add_defer(event, &c->again, on_again, c);
 	if (r >= 0)
+		r = sd_event_source_set_priority(c->again, PRIORITY_ANSWERS);
+	if (r >= 0)
 		r = sd_event_source_set_enabled(c->again, SD_EVENT_OFF);
 	if (r >= 0)
 		r = sd_event_add_time_relative(event, &c->patience, CLOCK_BOOTTIME, PATIENCE_US, 0,

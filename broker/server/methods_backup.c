@@ -146,6 +146,8 @@ int method_backup(struct broker *b, struct call *call, json_t *parameters, struc
 	r = vault_copy_begin(b->vault, &k->copy, e);
 	if (r == 0) {
 		r = sd_event_add_defer(b->event, &k->turn, on_turn, k);
+		if (r >= 0)
+			r = sd_event_source_set_priority(k->turn, PRIORITY_COPY);
 		if (r < 0)
 			err_errno(e, r, "cannot begin a backup");
 	}
