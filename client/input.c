@@ -177,8 +177,8 @@ static int write_key(int dir, const char *temporary, const char *name, const str
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	/* The name appears with the whole content behind it, and only where there was none. */
-	if (r == 0 && renameat2(dir, temporary, dir, name, RENAME_NOREPLACE) < 0)
-		r = -errno;
+	if (r == 0)
+		r = io_rename_new(dir, temporary, name);
 	if (r < 0)
 		unlinkat(dir, temporary, 0);
 	else if (fsync(dir) < 0)
