@@ -19,6 +19,7 @@ struct server;     /* server/server.h */
 struct audit_pump; /* server/audit_pump.h */
 struct feed;       /* server/feed.h */
 struct backup;     /* server/methods_backup.c */
+struct restoring;  /* server/restore.c */
 struct containers; /* flow/containers.h */
 struct workload;   /* flow/workload.h */
 struct spawner;    /* flow/spawner.h: our end of the key-less half */
@@ -43,7 +44,8 @@ struct broker {
 	struct audit *audit;
 	struct audit_pump *audit_pump;
 	struct feed *feed;
-	struct backup *backup; /* the one that is being made, or NULL */
+	struct backup *backup;       /* the one that is being made, or NULL */
+	struct restoring *restoring; /* whose half copy lies in the state folder, or NULL */
 	struct spawner *spawner;
 	struct containers *containers;
 	struct server *server;

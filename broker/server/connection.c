@@ -50,6 +50,17 @@ void connection_free(struct connection *c)
 	free(c);
 }
 
+void connection_on_hangup(struct connection *c, void (*hangup)(void *arg), void *arg)
+{
+	void (*before)(void *arg) = c->hangup;
+	void *before_arg = c->hangup_arg;
+
+	c->hangup = hangup;
+	c->hangup_arg = arg;
+	if (before)
+		before(before_arg);
+}
+
 void connection_end(struct connection *c)
 {
 	struct call *call = TAKE_PTR(c->call);
@@ -67,6 +78,7 @@ void connection_end(struct connection *c)
 	server_forget(c->server, c);
 	if (call)
 		call_abandon(call);
+	connection_on_hangup(c, NULL, NULL);
 }
 
 /* What the loop is to tell us about this socket now; the end of both directions it tells always. */

@@ -162,7 +162,7 @@ int method_backup(struct broker *b, struct call *call, json_t *parameters, struc
 int method_restore_open(struct broker *b, struct call *call, json_t *parameters, struct err *e)
 {
 	SCOPED_FD int fd = -1;
-	int r = restore_open(b, e);
+	int r = restore_open(b, call, e);
 
 	if (r == -EEXIST)
 		call_about(call, b->config->state_dir);

@@ -107,6 +107,7 @@ umount "$STATE" "$D/small"
 echo "-- killed in a restore"
 broker_options=()
 strikes=0
+halves=0
 for call in unlinkat fsync renameat pwrite64 fdatasync sendmsg; do
 	for nth in 1 2 3 4; do
 		find "$STATE" -mindepth 1 -delete
@@ -114,7 +115,9 @@ for call in unlinkat fsync renameat pwrite64 fdatasync sendmsg; do
 		kill_at $call $nth coffer restore "$D/good.tar"
 		if $struck; then
 			strikes=$((strikes + 1))
+			[[ ! -e $STATE/restore.part ]] || halves=$((halves + 1))
 			start_broker
+			[[ ! -e $STATE/restore.part ]] || fail "killed at $call $nth, half a store is left for ever"
 			state=$(coffer status --json | jq -r .state)
 			case $state in
 			uninitialised) succeeds coffer restore "$D/good.tar" --keyfile "$D/key" ;;
@@ -130,3 +133,4 @@ for call in unlinkat fsync renameat pwrite64 fdatasync sendmsg; do
 	done
 done
 [[ $strikes -ge 10 ]] || fail "the broker was killed $strikes times only"
+[[ $halves -ge 3 ]] || fail "half a store was left $halves times only"

@@ -286,6 +286,38 @@ START_TEST(what_left_comes_back_where_there_is_no_store)
 }
 END_TEST
 
+static bool half_copy_lies_there(void)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/restore.part", host->state);
+	return access(path, F_OK) == 0;
+}
+
+START_TEST(a_half_copy_goes_with_its_client)
+{
+	int first = client_connect(host), second = client_connect(host), fd;
+
+	close(restore_file(first));
+	close(restore_file(first));
+	ck_assert(half_copy_lies_there());
+	close(restore_file(second));
+	/* It is the second one's now. What comes behind the end of the first is answered after it.
+	 */
+	close(first);
+	fd = client_connect(host);
+	for (int i = 0; i < 3; i++)
+		json_decref(client_ok(fd, "Status", NULL));
+	ck_assert(half_copy_lies_there());
+	close(second);
+	for (int tries = 0; half_copy_lies_there(); tries++) {
+		ck_assert_int_lt(tries, 1000);
+		json_decref(client_ok(fd, "Status", NULL));
+	}
+	close(fd);
+}
+END_TEST
+
 START_TEST(what_is_no_store_is_refused_and_there_is_none_as_before)
 {
 	static const char *const rows[] = { "", "not a database", "SQLite format 3" };
@@ -352,6 +384,7 @@ int main(void)
 	tcase_add_test(tests, one_that_takes_long_tells_how_far_it_is_and_is_alone);
 	tcase_add_test(tests, nobody_waits_for_a_long_one_to_end);
 	tcase_add_test(tests, what_left_comes_back_where_there_is_no_store);
+	tcase_add_test(tests, a_half_copy_goes_with_its_client);
 	tcase_add_test(tests, what_is_no_store_is_refused_and_there_is_none_as_before);
 	tcase_add_test(tests, restoring_is_roots_and_a_backup_the_groups_too);
 	suite_add_tcase(suite, tests);
