@@ -19,9 +19,21 @@ struct server;     /* server/server.h */
 struct audit_pump; /* server/audit_pump.h */
 struct feed;       /* server/feed.h */
 struct backup;     /* server/methods_backup.c */
+struct restoring;  /* server/restore.c */
 struct containers; /* flow/containers.h */
 struct workload;   /* flow/workload.h */
 struct spawner;    /* flow/spawner.h: our end of the key-less half */
+
+/*
+ * Of work that goes on in the loop's next turn, for as long as there is some. A deferred source that
+ * is armed again keeps its old place before all that came since, so that at the same priority no
+ * descriptor would be looked at until the work is done. A worker's death, at NORMAL + 1, comes first
+ * too; answers to clients go before a copy of the store.
+ */
+enum {
+	PRIORITY_ANSWERS = SD_EVENT_PRIORITY_NORMAL + 2,
+	PRIORITY_COPY,
+};
 
 struct broker {
 	struct config *config;
@@ -32,7 +44,8 @@ struct broker {
 	struct audit *audit;
 	struct audit_pump *audit_pump;
 	struct feed *feed;
-	struct backup *backup; /* the one that is being made, or NULL */
+	struct backup *backup;       /* the one that is being made, or NULL */
+	struct restoring *restoring; /* whose half copy lies in the state folder, or NULL */
 	struct spawner *spawner;
 	struct containers *containers;
 	struct server *server;

@@ -25,6 +25,7 @@
 #include "server/lifecycle.h"
 #include "server/privileges.h"
 #include "server/ready.h"
+#include "server/restore.h"
 #include "server/server.h"
 #include "server/sockets.h"
 
@@ -74,6 +75,8 @@ static int open_store(struct broker *b, struct err *e)
 			"another cofferd uses the state folder %s; stop it, or give this one a "
 			"folder of its own with --state-dir",
 			b->config->state_dir);
+	if (r == 0)
+		r = restore_clear(b, e);
 	if (r == 0)
 		r = audit_pump_new(b, &b->audit_pump, e);
 	if (r == 0)

@@ -14,6 +14,8 @@
 #include "crypto_memory.h"
 
 #define DER_SEQUENCE 0x30
+#define BEGIN "-----BEGIN "
+#define LABEL_MAX 64 /* longer ones are none of ours */
 
 /* One PEM block, as PEM_read_bio takes it apart. */
 struct block {
@@ -60,23 +62,68 @@ static void take_key(struct cert_file *f, const struct block *b)
 	f->state = f->key ? CERT_KEY_READ : CERT_KEY_UNREAD;
 }
 
+enum kind {
+	KIND_OTHER, /* nothing of ours: PGP's armour, a public key, parameters */
+	KIND_CERTIFICATE,
+	KIND_TRUSTED,
+	KIND_KEY
+};
+
+static enum kind kind_of(const char *label)
+{
+	if (strcmp(label, PEM_STRING_X509) == 0 || strcmp(label, PEM_STRING_X509_OLD) == 0)
+		return KIND_CERTIFICATE;
+	if (strcmp(label, PEM_STRING_X509_TRUSTED) == 0)
+		return KIND_TRUSTED;
+	return ends_with(label, "PRIVATE KEY") ? KIND_KEY : KIND_OTHER;
+}
+
 static void take_block(struct cert_file *f, const struct block *b)
 {
 	const unsigned char *at = b->bytes;
 
-	if (strcmp(b->label, PEM_STRING_X509) == 0 || strcmp(b->label, PEM_STRING_X509_OLD) == 0)
+	switch (kind_of(b->label)) {
+	case KIND_CERTIFICATE:
 		take_certificate(f, d2i_X509(NULL, &at, b->len));
-	else if (strcmp(b->label, PEM_STRING_X509_TRUSTED) == 0)
+		break;
+	case KIND_TRUSTED:
 		take_certificate(f, d2i_X509_AUX(NULL, &at, b->len));
-	else if (ends_with(b->label, "PRIVATE KEY"))
+		break;
+	case KIND_KEY:
 		take_key(f, b);
+		break;
+	case KIND_OTHER:
+		break;
+	}
+}
+
+/* Whether a block of ours begins in there. */
+static bool has_ours(const char *text, size_t len)
+{
+	const char *at = text, *end = text + len;
+
+	while ((at = memmem(at, (size_t)(end - at), BEGIN, strlen(BEGIN)))) {
+		char label[LABEL_MAX + 1];
+		const char *name = at + strlen(BEGIN);
+		const char *dashes = memmem(name, (size_t)(end - name), "-----", 5);
+
+		at = name;
+		if (!dashes || dashes - name > LABEL_MAX)
+			continue;
+		memcpy(label, name, (size_t)(dashes - name));
+		label[dashes - name] = '\0';
+		if (kind_of(label) != KIND_OTHER)
+			return true;
+	}
+	return false;
 }
 
 /* PEM_read_bio skips what is no block and consumes at least a line each time. */
-static void read_pem(struct cert_file *f, BIO *bio)
+static void read_pem(struct cert_file *f, BIO *bio, const char *text, size_t len)
 {
 	for (size_t i = 0; i < CERT_BLOCKS_MAX; i++) {
 		SCOPED(block_clear) struct block b = { 0 };
+		const char *from = text + (len - (size_t)BIO_pending(bio));
 
 		ERR_clear_error();
 		if (PEM_read_bio(bio, &b.label, &b.header, &b.bytes, &b.len) == 1) {
@@ -85,13 +132,13 @@ static void read_pem(struct cert_file *f, BIO *bio)
 		}
 		if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
 			return;
-		f->unread++;
+		f->unread += has_ours(from, len - (size_t)BIO_pending(bio) - (size_t)(from - text));
 	}
 }
 
 static bool is_pem(const void *bytes, size_t len)
 {
-	return memmem(bytes, len, "-----BEGIN ", strlen("-----BEGIN ")) != NULL;
+	return memmem(bytes, len, BEGIN, strlen(BEGIN)) != NULL;
 }
 
 int cert_file_read(const void *bytes, size_t len, struct cert_file **ret)
@@ -114,7 +161,7 @@ int cert_file_read(const void *bytes, size_t len, struct cert_file **ret)
 		bio = BIO_new_mem_buf(bytes, (int)len);
 		if (!bio)
 			return -ENOMEM;
-		read_pem(f, bio);
+		read_pem(f, bio, bytes, len);
 		BIO_free(bio);
 	} else {
 		X509 *certificate = d2i_X509(NULL, &at, (long)len);

@@ -71,7 +71,7 @@ static json_t *alternative(const GENERAL_NAME *name)
 	const ASN1_STRING *string = NULL;
 	const char *kind = NULL;
 	size_t used = 0;
-	int type = 0;
+	int type = 0, length = 0;
 	void *value = GENERAL_NAME_get0_value(name, &type);
 
 	switch (type) {
@@ -86,9 +86,10 @@ static json_t *alternative(const GENERAL_NAME *name)
 		break;
 	case GEN_IPADD:
 		string = value;
-		if (inet_ntop(ASN1_STRING_length(string) == 16 ? AF_INET6 : AF_INET,
-		              ASN1_STRING_get0_data(string), address, sizeof(address)) &&
-		    (ASN1_STRING_length(string) == 4 || ASN1_STRING_length(string) == 16))
+		length = ASN1_STRING_length(string);
+		if ((length == 4 || length == 16) &&
+		    inet_ntop(length == 16 ? AF_INET6 : AF_INET, ASN1_STRING_get0_data(string),
+		              address, sizeof(address)))
 			return json_sprintf("IP:%s", address);
 		return json_string("IP:unreadable");
 	case GEN_DIRNAME:

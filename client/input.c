@@ -29,6 +29,11 @@ static const char *show(const char *path, struct shown *s)
 	return name_escape(path, strlen(path), s->text, sizeof(s->text));
 }
 
+static int cannot_lock(const char *what, struct err *e)
+{
+	return err_set(e, -ENOMEM, "cannot lock memory for %s: raise the limit (ulimit -l)", what);
+}
+
 /* `what` names the source in the sentence. */
 static int read_value(int fd, const char *what, struct secret **ret, struct err *e)
 {
@@ -74,6 +79,8 @@ static int passphrase_file(const char *path, struct secret **ret, struct err *e)
 	if (fd < 0)
 		return err_errno(e, -errno, "cannot open the passphrase file %s", show(path, &s));
 	r = secret_from_fd(fd, KEYS_PASSPHRASE_MAX + 1, &content);
+	if (r == -ENOMEM)
+		return cannot_lock("the passphrase", e);
 	if (r < 0)
 		return err_errno(e, r, "cannot read the passphrase file %s", show(path, &s));
 	if (content->len > 0 && content->bytes[content->len - 1] == '\n')
@@ -123,6 +130,8 @@ int input_keyfile(const char *path, struct secret **ret, struct err *e)
 		output_warning("the keyfile %s is open to others: chmod it to 0400",
 		               show(path, &s));
 	r = secret_from_fd(fd, KEYS_CONTENT_MAX, ret);
+	if (r == -ENOMEM)
+		return cannot_lock("the key", e);
 	if (r == -EFBIG)
 		return err_set(e, r, "the keyfile %s holds more than %d bytes: it is no keyfile",
 		               show(path, &s), KEYS_CONTENT_MAX);
@@ -177,8 +186,8 @@ static int write_key(int dir, const char *temporary, const char *name, const str
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	/* The name appears with the whole content behind it, and only where there was none. */
-	if (r == 0 && renameat2(dir, temporary, dir, name, RENAME_NOREPLACE) < 0)
-		r = -errno;
+	if (r == 0)
+		r = io_rename_new(dir, temporary, name);
 	if (r < 0)
 		unlinkat(dir, temporary, 0);
 	else if (fsync(dir) < 0)
@@ -198,7 +207,7 @@ int input_make_keyfile(const char *path, struct secret **ret, struct err *e)
 	int r = 0;
 
 	if (!content)
-		return err_errno(e, -ENOMEM, "cannot lock memory for a key");
+		return cannot_lock("a key", e);
 	dir = open_parent(path, &name);
 	if (dir < 0)
 		return err_errno(e, dir, "cannot make the keyfile %s", show(path, &s));

@@ -149,7 +149,9 @@ int prompt_secret(int in, int out, const char *question, struct secret **ret, st
 		int r = 0;
 
 		if (!line)
-			return err_errno(e, -ENOMEM, "cannot lock memory for the answer");
+			return err_set(
+				e, -ENOMEM,
+				"cannot lock memory for the answer: raise the limit (ulimit -l)");
 		r = silence_begin(&s, in, e);
 		if (r < 0)
 			return r;

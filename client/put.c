@@ -148,11 +148,11 @@ int put_send(const struct client *c, const struct put *p, json_t **ret_reply, st
 	return r;
 }
 
-int put_print(const struct client *c, const struct options *o, const json_t *reply, struct err *e)
+int put_print(const struct client *c, const json_t *reply, struct err *e)
 {
 	int r = client_changed(c, reply, e);
 
 	if (r == 0)
 		print_stored(reply);
-	return r < 0 ? r : client_adopted(reply, options_text(o, "wait-adopted", 0), e);
+	return r < 0 ? r : 0;
 }

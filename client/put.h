@@ -50,8 +50,8 @@ void put_warn(void *put, const char *sentence); /* a cert_say: counts, and keeps
 /* Store all of them; the caller decrefs the answer. */
 int put_send(const struct client *c, const struct put *p, json_t **ret_reply, struct err *e);
 
-/* Print names and versions. -ETIME: not everybody has opened them within --wait-adopted. */
-int put_print(const struct client *c, const struct options *o, const json_t *reply, struct err *e);
+/* Print names and versions; who has not opened them in time the caller tells (client_adopted). */
+int put_print(const struct client *c, const json_t *reply, struct err *e);
 
 /* verb_put_folder.c: `put --from-dir`. */
 int put_folder(struct client *c, const struct options *o, struct err *e);

@@ -126,10 +126,19 @@ static int write_copy(int fd, const struct client *c, const json_t *reply, int s
 /* The name appears with the whole file behind it. */
 static int put_in_place(const struct place *to, struct err *e)
 {
-	unsigned int flags = to->force ? 0 : RENAME_NOREPLACE;
+	int r = 0;
 
-	if (renameat2(to->dir, to->temporary, to->dir, to->name, flags) < 0)
-		return err_errno(e, -errno, "cannot put %s in its place", to->shown);
+	if (!to->force)
+		r = io_rename_new(to->dir, to->temporary, to->name);
+	else if (renameat(to->dir, to->temporary, to->dir, to->name) < 0)
+		r = -errno;
+	if (!to->force && (r == -EPERM || r == -EOPNOTSUPP || r == -ENOSYS))
+		return err_set(e, r,
+		               "the file system of %s cannot name a file without replacing one: "
+		               "use --force",
+		               to->shown);
+	if (r < 0)
+		return err_errno(e, r, "cannot put %s in its place", to->shown);
 	if (fsync(to->dir) < 0)
 		return err_errno(e, -errno, "cannot write the folder of %s", to->shown);
 	return 0;

@@ -114,5 +114,7 @@ int verb_put(struct client *c, const struct options *o, struct err *e)
 		r = put_check(c, &p, e);
 	if (r == 0)
 		r = put_send(c, &p, &reply, e);
-	return r < 0 ? r : put_print(c, o, reply, e);
+	if (r == 0)
+		r = put_print(c, reply, e);
+	return r < 0 ? r : client_adopted(reply, options_text(o, "wait-adopted", 0), e);
 }

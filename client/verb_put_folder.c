@@ -118,27 +118,55 @@ static int print_plan(const struct folder *f, size_t from, size_t to, struct err
 	return 0;
 }
 
-/* Files `from` up to `to`: one transaction, or what it would be. `progress` is the caller's copy. */
-static int put_part(const struct client *c, const struct options *o, const struct folder *f,
-                    const size_t part[2], struct progress progress, struct err *e)
+/* A put of a folder that is under way. */
+struct course {
+	const struct client *c;
+	const struct options *o;
+	const struct folder *f;
+	struct progress progress;
+	json_t *unadopted; /* readers that have not opened a part of it in time, each once */
+};
+
+static int add_unadopted(json_t *all, const json_t *reply, struct err *e)
 {
+	const json_t *names = json_object_get(reply, "unadopted");
+	json_t *name, *known;
+	size_t i, j;
+
+	json_array_foreach (names, i, name) {
+		json_array_foreach (all, j, known)
+			if (json_equal(name, known))
+				break;
+		if (j == json_array_size(all) && json_array_append(all, name) < 0)
+			return err_errno(e, -ENOMEM, "cannot note who has not opened it");
+	}
+	return 0;
+}
+
+/* Files part[0] up to part[1]: one transaction, or what it would be. */
+static int put_part(const struct course *k, const size_t part[2], struct err *e)
+{
+	/* A copy: its line is there while the broker is waited for, and not when something is
+	 * printed. */
+	struct progress progress = k->progress;
 	SCOPED(put_clear) struct put p = { 0 };
 	SCOPED(json_ptr) json_t *reply = NULL;
-	int r = put_begin(&p, o, e);
+	int r = put_begin(&p, k->o, e);
 
 	for (size_t i = part[0]; r == 0 && i < part[1]; i++)
-		r = read_file(&p, f, i, e);
+		r = read_file(&p, k->f, i, e);
 	if (r == 0)
-		r = put_check(c, &p, e);
+		r = put_check(k->c, &p, e);
 	if (r < 0)
 		return r;
-	if (options_has(o, "dry-run"))
-		return print_plan(f, part[0], part[1], e);
-	/* The line is there while the broker is waited for, and not when something is printed. */
+	if (options_has(k->o, "dry-run"))
+		return print_plan(k->f, part[0], part[1], e);
 	progress_tick(&progress);
-	r = put_send(c, &p, &reply, e);
+	r = put_send(k->c, &p, &reply, e);
 	progress_end(&progress);
-	return r < 0 ? r : put_print(c, o, reply, e);
+	if (r == 0)
+		r = put_print(k->c, reply, e);
+	return r < 0 ? r : add_unadopted(k->unadopted, reply, e);
 }
 
 static int cut_off(const struct folder *f, size_t first, size_t done, int r, struct err *e)
@@ -150,25 +178,40 @@ static int cut_off(const struct folder *f, size_t first, size_t done, int r, str
 		done - first, f->files - first, f->file[done - 1].name, f->file[done - 1].name);
 }
 
-static int put_all(const struct client *c, const struct options *o, const struct folder *f,
-                   size_t first, struct err *e)
+static int put_parts(struct course *k, size_t first, struct err *e)
 {
-	struct progress progress;
+	const struct folder *f = k->f;
 
-	progress_begin(&progress, c, "storing", PROGRESS_ITEMS, f->files - first);
+	progress_begin(&k->progress, k->c, "storing", PROGRESS_ITEMS, f->files - first);
 	for (size_t at = first; at < f->files;) {
 		size_t left = f->files - at,
 		       end = at + (left > PUT_NAMES_MAX ? PUT_NAMES_MAX : left);
 		const size_t part[2] = { at, end };
 		int r;
 
-		progress.done = at - first;
-		r = put_part(c, o, f, part, progress, e);
+		k->progress.done = at - first;
+		r = put_part(k, part, e);
 		if (r < 0)
 			return cut_off(f, first, at, r, e);
 		at = end;
 	}
 	return 0;
+}
+
+/* Who has not opened a part in time is told when all are stored, or where it was cut off. */
+static int put_all(const struct client *c, const struct options *o, const struct folder *f,
+                   size_t first, struct err *e)
+{
+	SCOPED(json_ptr) json_t *all = json_pack("{s:[]}", "unadopted");
+	struct course k = { c, o, f, .unadopted = json_object_get(all, "unadopted") };
+	struct err late = { 0 };
+	int r = all ? put_parts(&k, first, e) : err_errno(e, -ENOMEM, "cannot store them");
+
+	if (r == 0)
+		return client_adopted(all, options_text(o, "wait-adopted", 0), e);
+	if (all && client_adopted(all, options_text(o, "wait-adopted", 0), &late) < 0)
+		output_warning("%s", late.text);
+	return r;
 }
 
 int put_folder(struct client *c, const struct options *o, struct err *e)

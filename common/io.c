@@ -128,6 +128,17 @@ bool io_is_temporary(const char *name)
 	return len > suffix && strcmp(name + len - suffix, TEMPORARY_SUFFIX) == 0;
 }
 
+int io_rename_new(int dirfd, const char *from, const char *to)
+{
+	if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+		return -errno;
+	if (linkat(dirfd, from, dirfd, to, 0) < 0 || unlinkat(dirfd, from, 0) < 0)
+		return -errno;
+	return 0;
+}
+
 /* Make the names in the folder that holds `path` durable. */
 static int sync_folder_of(int dirfd, const char *path)
 {

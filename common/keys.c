@@ -20,7 +20,8 @@ int keys_from_keyfile(const struct secret *content, struct secret **ret, struct 
 		               KEYS_CONTENT_MIN, KEYS_CONTENT_MAX, content->len);
 	key = secret_new(KEYS_LEN);
 	if (!key)
-		return err_errno(e, -ENOMEM, "cannot lock memory for a key");
+		return err_set(e, -ENOMEM,
+		               "cannot lock memory for a key: raise the limit (ulimit -l)");
 	if (crypto_generichash(key->bytes, KEYS_LEN, content->bytes, content->len, NULL, 0) != 0)
 		return err_set(e, -EINVAL, "cannot hash the keyfile");
 	*ret = TAKE_PTR(key);
@@ -46,7 +47,8 @@ int keys_from_passphrase(const struct secret *passphrase, const unsigned char sa
 			ops, memory);
 	key = secret_new(KEYS_LEN);
 	if (!key)
-		return err_errno(e, -ENOMEM, "cannot lock memory for a key");
+		return err_set(e, -ENOMEM,
+		               "cannot lock memory for a key: raise the limit (ulimit -l)");
 	if (crypto_pwhash(key->bytes, KEYS_LEN, (const char *)passphrase->bytes, passphrase->len,
 	                  salt, ops, (size_t)memory, crypto_pwhash_ALG_ARGON2ID13) != 0)
 		return err_set(e, -ENOMEM,

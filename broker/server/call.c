@@ -68,6 +68,14 @@ void call_on_gone(struct call *c, void (*gone)(void *arg), void *arg)
 	c->gone_arg = arg;
 }
 
+void call_on_hangup(struct call *c, void (*hangup)(void *arg), void *arg)
+{
+	if (c->connection)
+		connection_on_hangup(c->connection, hangup, arg);
+	else
+		hangup(arg);
+}
+
 void call_on_drained(struct call *c, void (*drained)(void *arg), void *arg)
 {
 	c->drained = drained;

@@ -50,6 +50,17 @@ void connection_free(struct connection *c)
 	free(c);
 }
 
+void connection_on_hangup(struct connection *c, void (*hangup)(void *arg), void *arg)
+{
+	void (*before)(void *arg) = c->hangup;
+	void *before_arg = c->hangup_arg;
+
+	c->hangup = hangup;
+	c->hangup_arg = arg;
+	if (before)
+		before(before_arg);
+}
+
 void connection_end(struct connection *c)
 {
 	struct call *call = TAKE_PTR(c->call);
@@ -68,6 +79,7 @@ void connection_end(struct connection *c)
 	server_forget(c->server, c);
 	if (call)
 		call_abandon(call);
+	connection_on_hangup(c, NULL, NULL);
 }
 
 /* What the loop is to tell us about this socket now; the end of both directions it tells always. */
@@ -290,6 +302,8 @@ static int add_sources(struct connection *c, struct err *e)
 
 	if (r >= 0)
 		r = sd_event_add_defer(event, &c->again, on_again, c);
+	if (r >= 0)
+		r = sd_event_source_set_priority(c->again, PRIORITY_ANSWERS);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(c->again, SD_EVENT_OFF);
 	if (r >= 0)

@@ -50,9 +50,11 @@ struct connection {
 	size_t nfds;
 	struct output *out, *out_last;
 	size_t out_len;
-	struct call *call; /* the one that waits for its answer */
-	bool eof;          /* the client writes no more */
-	bool closing;      /* end once `out` is empty */
+	struct call *call;         /* the one that waits for its answer */
+	void (*hangup)(void *arg); /* call_on_hangup; may be NULL */
+	void *hangup_arg;
+	bool eof;     /* the client writes no more */
+	bool closing; /* end once `out` is empty */
 	bool ended;
 };
 
@@ -73,6 +75,7 @@ struct server {
 /* connection.c; takes fd and peer over, also on failure. */
 int connection_new(struct server *s, int fd, struct peer *peer, bool root, struct err *e);
 void connection_end(struct connection *c);
+void connection_on_hangup(struct connection *c, void (*hangup)(void *arg), void *arg);
 void connection_free(struct connection *c); /* the reaper's */
 
 /* Queue a message (both taken over; fds are duplicates). Ends the connection where it would exceed

@@ -146,6 +146,8 @@ int method_backup(struct broker *b, struct call *call, json_t *parameters, struc
 	r = vault_copy_begin(b->vault, &k->copy, e);
 	if (r == 0) {
 		r = sd_event_add_defer(b->event, &k->turn, on_turn, k);
+		if (r >= 0)
+			r = sd_event_source_set_priority(k->turn, PRIORITY_COPY);
 		if (r < 0)
 			err_errno(e, r, "cannot begin a backup");
 	}
@@ -160,7 +162,7 @@ int method_backup(struct broker *b, struct call *call, json_t *parameters, struc
 int method_restore_open(struct broker *b, struct call *call, json_t *parameters, struct err *e)
 {
 	SCOPED_FD int fd = -1;
-	int r = restore_open(b, e);
+	int r = restore_open(b, call, e);
 
 	if (r == -EEXIST)
 		call_about(call, b->config->state_dir);

@@ -79,7 +79,11 @@ int pages_start(struct broker *b, struct call *call, const struct pages_source *
 	struct pages *p = calloc(1, sizeof(*p));
 	int r = p ? sd_event_add_defer(b->event, &p->turn, on_turn, p) : -ENOMEM;
 
+	if (r >= 0)
+		r = sd_event_source_set_priority(p->turn, PRIORITY_ANSWERS);
 	if (r < 0) {
+		if (p)
+			sd_event_source_disable_unref(p->turn);
 		source->release(source->arg);
 		free(p);
 		return err_errno(e, r, "cannot begin a long answer");

@@ -27,18 +27,49 @@ static int need_none(struct broker *b, struct err *e)
 	               b->config->state_dir, b->config->state_dir);
 }
 
-int restore_open(struct broker *b, struct err *e)
-{
-	int r = need_none(b, e), fd;
+/* Of a connection that was given the file. */
+struct restoring {
+	struct broker *b;
+};
 
-	if (r < 0)
-		return r;
+int restore_clear(struct broker *b, struct err *e)
+{
 	if (unlinkat(b->state_fd, RESTORE_FILE, 0) < 0 && errno != ENOENT)
 		return err_errno(e, -errno, "cannot remove %s/" RESTORE_FILE, b->config->state_dir);
+	return 0;
+}
+
+/* The file may be another connection's by now, or a store. */
+static void on_hangup(void *arg)
+{
+	struct restoring *k = arg;
+	struct err why = { 0 };
+
+	if (k->b->restoring == k) {
+		k->b->restoring = NULL;
+		if (restore_clear(k->b, &why) < 0)
+			log_error("%s", why.text);
+	}
+	free(k);
+}
+
+int restore_open(struct broker *b, struct call *call, struct err *e)
+{
+	SCOPED(free_ptr) struct restoring *k = calloc(1, sizeof(*k));
+	int r = k ? need_none(b, e) : err_set(e, -ENOMEM, "out of memory"), fd;
+
+	if (r == 0)
+		r = restore_clear(b, e);
+	if (r < 0)
+		return r;
 	fd = openat(b->state_fd, RESTORE_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	            0600);
-	return fd < 0 ? err_errno(e, -errno, "cannot make %s/" RESTORE_FILE, b->config->state_dir)
-	              : fd;
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot make %s/" RESTORE_FILE, b->config->state_dir);
+	k->b = b;
+	b->restoring = k;
+	call_on_hangup(call, on_hangup, TAKE_PTR(k));
+	return fd;
 }
 
 /*
@@ -113,6 +144,8 @@ static int exchange(struct broker *b, struct err *e)
 
 	vault_free(TAKE_PTR(b->vault));
 	r = store_sqlite_install(b->state_fd, b->config->state_dir, RESTORE_FILE, e);
+	if (r == 0)
+		b->restoring = NULL;
 	if (open_vault(b, &again) == 0)
 		return r;
 	/* Without a store nothing of us can go on; whoever starts us again finds the old or the new. */

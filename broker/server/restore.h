@@ -13,6 +13,7 @@
 #pragma once
 
 #include "broker.h"
+#include "server/server.h"
 
 struct restore_request {
 	int64_t size;        /* of the copy, to the byte */
@@ -22,8 +23,14 @@ struct restore_request {
 	json_t *who; /* the caller; taken over */
 };
 
-/* A descriptor to write to. -EEXIST: there is a store. An earlier half of one is thrown away. */
-int restore_open(struct broker *b, struct err *e);
+/* Remove a half copy that is left. */
+int restore_clear(struct broker *b, struct err *e);
+
+/*
+ * A descriptor to write to. -EEXIST: there is a store. An earlier half of one is thrown away, and
+ * this one when the call's connection ends before it was taken.
+ */
+int restore_open(struct broker *b, struct call *call, struct err *e);
 
 /*
  * Take what was written. -EEXIST; -ENOENT nothing was; -EBUSY it is still being written; -EBADMSG,

@@ -69,6 +69,10 @@ bool call_wants_more(const struct call *c);
 /* Called once when the connection ends before the last reply; for streams. */
 void call_on_gone(struct call *c, void (*gone)(void *arg), void *arg);
 
+/* Called once when its connection ends, also after the last reply: for what is left on the way to a
+ * next call. One for a connection: the one before is called now. */
+void call_on_hangup(struct call *c, void (*hangup)(void *arg), void *arg);
+
 /*
  * Streams: called from the loop each time everything that was sent has left for the client, until
  * the last reply. Send the next part from it, and the loop is never held and the queue never long.

@@ -243,7 +243,8 @@ int vault_init(struct vault *v, struct vault_slot *slot, const struct secret *ke
 	root = secret_new(SEAL_KEY_LEN);
 	if (!root)
 		return err_set(e, -ENOMEM,
-		               "cannot make the store: out of locked memory; see RLIMIT_MEMLOCK");
+		               "cannot make the store: out of locked memory; raise RLIMIT_MEMLOCK "
+		               "(ulimit -l)");
 	randombytes_buf(root->bytes, root->len);
 	randombytes_buf(h.store_id, sizeof(h.store_id));
 	sodium_bin2hex(h.store_id_text, sizeof(h.store_id_text), h.store_id, sizeof(h.store_id));
@@ -294,6 +295,12 @@ int vault_mark_time(struct vault *v, struct err *e)
 	return r;
 }
 
+static int no_memory_to_unseal(int r, struct err *e)
+{
+	return err_set(e, r,
+	               "cannot unseal: out of locked memory; raise RLIMIT_MEMLOCK (ulimit -l)");
+}
+
 static int open_root_key(const struct vault *v, uint32_t id, const struct secret *key,
                          struct secret **ret, struct err *e)
 {
@@ -317,7 +324,7 @@ static int open_root_key(const struct vault *v, uint32_t id, const struct secret
 			e, r,
 			"the key does not open slot %" PRIu32 ": wrong %s, or the slot was damaged",
 			id, h->slot[i].kind == VAULT_SLOT_PASSPHRASE ? "passphrase" : "keyfile");
-	return r < 0 ? err_set(e, r, "cannot unseal: out of locked memory; see RLIMIT_MEMLOCK") : 0;
+	return r < 0 ? no_memory_to_unseal(r, e) : 0;
 }
 
 int vault_check_key(const struct vault *v, uint32_t slot, const struct secret *key, struct err *e)
@@ -335,7 +342,7 @@ static int open_slot(struct vault *v, uint32_t id, const struct secret *key, str
 	if (r < 0)
 		return r;
 	r = seal_keys_derive(root, v->header.store_id, &v->keys);
-	return r < 0 ? err_set(e, r, "cannot unseal: out of locked memory; see RLIMIT_MEMLOCK") : 0;
+	return r < 0 ? no_memory_to_unseal(r, e) : 0;
 }
 
 static int read_root(struct vault *v, struct err *e)

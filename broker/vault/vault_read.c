@@ -99,7 +99,8 @@ int vault_read_body(struct vault *v, const char *name, const struct meta_version
 	                                 body, &value);
 	if (r == -ENOMEM)
 		return err_set(e, r,
-		               "cannot read \"%s\": out of (locked) memory; see RLIMIT_MEMLOCK",
+		               "cannot read \"%s\": out of (locked) memory; raise RLIMIT_MEMLOCK "
+		               "(ulimit -l)",
 		               name);
 	if (r < 0 || value->len != version->version.size)
 		return vault_damaged("value", name, e);

@@ -69,6 +69,8 @@ static int unseal(struct job *job, struct err *e)
 	size_t n = vault_slots(job->vault, &slots);
 	int r = secret_from_fd(FD_KEY, KEYS_CONTENT_MAX, &content);
 
+	if (r == -ENOMEM)
+		return err_set(e, r, "cannot lock memory for the key: raise the limit (ulimit -l)");
 	if (r < 0)
 		return err_errno(e, r, "cannot read the key");
 	r = err_set(e, -EKEYREJECTED, "no %s opens the store in this backup",

@@ -39,6 +39,13 @@ int io_write_file_quick(int dirfd, const char *path, const void *bytes, size_t l
 bool io_is_temporary(const char *name);
 
 /*
+ * Give the file `from` in a folder the name `to`, which nothing may have: -EEXIST. Where the file
+ * system knows no such rename (NFS, 9p, many a FUSE one) by a link, and then for an instant under
+ * both names.
+ */
+int io_rename_new(int dirfd, const char *from, const char *to);
+
+/*
  * One message on a socket with up to IO_FDS_MAX descriptors beside it (nfds may be 0). `flags` as
  * sendmsg(2); MSG_NOSIGNAL is added. Descriptors stay the caller's. Returns bytes sent or -errno.
  */

@@ -66,6 +66,19 @@ succeeds coffer backup verify "$D/1.tar"
 grep -q 'not opened' "$D/out" || fail "it does not say that it was not opened: $(cat "$D/out")"
 succeeds coffer backup verify "$D/1.tar" --keyfile "$D/key"
 grep -q 'all opened' "$D/out" || fail "it says: $(cat "$D/out")"
+locking() { # KIB COMMAND...: with that much memory to lock, and no privilege to lock more
+	setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock prlimit --memlock=$(($1 * 1024)) "${@:2}"
+}
+told=0
+for kib in 0 32 48 64 80 96 112 128 160 192 256 512 4096; do
+	run locking $kib "$COFFER_BUILD/client/coffer" backup verify "$D/1.tar" --keyfile "$D/key"
+	[[ $status -ne 0 ]] || continue
+	grep -q 'lock.*raise.*ulimit -l' "$D/err" || fail "with $kib KiB it says: $(cat "$D/err")"
+	told=$((told + 1))
+done
+# AddressSanitizer makes mlock do nothing.
+! grep -q __asan_init "$COFFER_BUILD/client/coffer" || told=4
+[[ $status -eq 0 && $told -ge 4 ]] || fail "refused $told times, with 4 MiB: $(cat "$D/err")"
 head -c 32 /dev/urandom >"$D/other-key"
 chmod 400 "$D/other-key"
 fails 1 'wrong keyfile' coffer backup verify "$D/1.tar" --keyfile "$D/other-key"

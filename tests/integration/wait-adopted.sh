@@ -122,6 +122,23 @@ wait $waiter || true
 reads web /run/secrets/db 1313131313131
 fails 1 'not opened again by runc/web' coffer put db --file <(printf 14) --wait-adopted 1s
 
+# A folder of two transactions: who has not opened one of the first keeps none of the second from being stored.
+succeeds coffer grant app/ --container web --as app
+mkdir -m 700 "$D/folder"
+for i in $(seq 100 299); do
+	printf 1 >"$D/folder/f$i"
+done
+succeeds coffer put app/ --from-dir "$D/folder"
+reads web /run/secrets/app/f100 1
+reads web /run/secrets/app/f299 1
+for i in $(seq 100 299); do
+	printf 2 >"$D/folder/f$i"
+done
+run coffer put app/ --from-dir "$D/folder" --wait-adopted 1s
+[[ $status -eq 1 && $(grep -c '^app/f[0-9]* 2$' "$D/out") -eq 200 ]] || fail "status $status, stored: $(cat "$D/out" "$D/err")"
+grep -q '^coffer: stored and shown, but within 1s not opened again by runc/web; see' "$D/err" || fail "it said $(cat "$D/err")"
+! grep -q -e --after "$D/err" || fail "it said $(cat "$D/err")"
+
 # The usual mistakes.
 fails 2 '30s or 5m, at most 1h' coffer put db --file "$D/value" --wait-adopted 2h
 fails 2 '30s or 5m, at most 1h' coffer rollback db --to 1 --wait-adopted soon

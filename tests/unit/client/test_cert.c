@@ -247,6 +247,67 @@ START_TEST(what_is_broken_is_refused_and_told)
 }
 END_TEST
 
+START_TEST(what_is_no_certificate_and_no_key_is_not_looked_at)
+{
+	static const char pgp[] = "-----BEGIN PGP MESSAGE-----\nVersion: GnuPG v2\n\n"
+				  "hQEMAwAAAAAAAAAAAQf/\n=abcd\n-----END PGP MESSAGE-----\n";
+	static const char cut[] = "-----BEGIN CERTIFICATE-----\nMIIB*\n";
+	static const struct {
+		const char *before, *behind;
+		bool told;
+	} rows[] = {
+		{ pgp, "", false },
+		{ "", pgp, false },
+		{ pgp, pgp, false },
+		{ "-----BEGIN DH PARAMETERS-----\n*\n-----END DH PARAMETERS-----\n", "", false },
+		{ pgp, cut, true },
+		{ "-----BEGIN EC PRIVATE KEY-----\n*\n-----END EC PRIVATE KEY-----\n", "", true },
+		{ "-----BEGIN TRUSTED CERTIFICATE-----\n*\n-----END TRUSTED CERTIFICATE-----\n",
+		  pgp, true },
+	};
+	SCOPED(secret_free_ptr) struct secret *pem = pem_certificates(&server, NULL);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		SCOPED(cert_file_free_ptr) struct cert_file *f = NULL;
+		char text[8192], said[4096];
+		int len = snprintf(text, sizeof(text), "%s%s%s", rows[i].before,
+		                   (const char *)pem->bytes, rows[i].behind);
+
+		ck_assert_int_eq(cert_file_read(text, (size_t)len, &f), 0);
+		ck_assert_uint_eq(cert_file_count(f), 1);
+		ck_assert_msg((strstr(warnings(f, said), "cannot be read") != NULL) == rows[i].told,
+		              "row %zu: %s", i, said);
+	}
+}
+END_TEST
+
+START_TEST(an_address_of_a_wrong_length_is_not_read)
+{
+	static const struct {
+		const char *names, *shown;
+	} rows[] = {
+		{ "DER:30:03:87:01:7f", "[\"IP:unreadable\"]" },
+		{ "DER:30:02:87:00", "[\"IP:unreadable\"]" },
+		{ "DER:30:07:87:05:7f:00:00:01:00", "[\"IP:unreadable\"]" },
+		{ "DER:30:06:87:04:7f:00:00:01", "[\"IP:127.0.0.1\"]" },
+		{ "IP:::1", "[\"IP:::1\"]" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct made made = make_certificate(
+			&(struct make){ .subject = "s", .to_s = 90 * DAY, .names = rows[i].names });
+		SCOPED(cert_file_free_ptr)
+		struct cert_file *f = read_file(pem_certificates(&made, NULL));
+		SCOPED(json_ptr) json_t *list = cert_file_describe(f, time(NULL));
+		SCOPED(json_text_ptr)
+		char *text = json_text(json_object_get(json_array_get(list, 0), "names"));
+
+		ck_assert_str_eq(text, rows[i].shown);
+		made_clear(&made);
+	}
+}
+END_TEST
+
 /* Of the mapping that an address lies in: locked (lo), not dumped (dd), wiped on fork (wf). */
 static bool is_guarded(const void *address)
 {
@@ -384,6 +445,8 @@ int main(void)
 	tcase_add_test(tests, an_encrypted_key_is_told_and_nobody_is_asked);
 	tcase_add_test(tests, a_key_in_the_same_file_is_held_against_it);
 	tcase_add_test(tests, what_is_broken_is_refused_and_told);
+	tcase_add_test(tests, what_is_no_certificate_and_no_key_is_not_looked_at);
+	tcase_add_test(tests, an_address_of_a_wrong_length_is_not_read);
 	tcase_add_test(tests, libcrypto_has_no_memory_but_what_is_locked_and_not_dumped);
 #ifndef COFFER_SANITIZE
 	tcase_add_test(tests, a_private_key_that_is_read_lies_in_no_memory_that_could_be_swapped);

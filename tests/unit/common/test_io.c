@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "coffer/cleanup.h"
@@ -44,6 +45,30 @@ static void teardown(void)
 	dir = fd_close(dir);
 	rmdir(folder);
 	memcpy(strrchr(folder, '-') + 1, "XXXXXX", 6);
+}
+
+static int rename_fault; /* of one that must not replace; 0: it works */
+
+/* Stands before libc's. */
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned int flags)
+{
+	if (rename_fault && flags) {
+		errno = rename_fault;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+
+static void make(const char *name, const char *text)
+{
+	ck_assert_int_eq(io_write_file_atomic(dir, name, text, strlen(text), 0600), 0);
+}
+
+static bool holds(const char *name, const char *text)
+{
+	SCOPED(free_ptr) char *found = NULL;
+
+	return io_read_file(dir, name, 100, &found, NULL) == 0 && strcmp(found, text) == 0;
 }
 
 static int open_fds(void)
@@ -85,6 +110,32 @@ START_TEST(a_failed_replacement_leaves_the_old_file_and_nothing_else)
 	ck_assert_int_eq(unlinkat(dir, "f", AT_REMOVEDIR), 0);
 	ck_assert_int_eq(empty_folder(), 0);
 	ck_assert_int_eq(io_write_file_atomic(dir, "no/f", "x", 1, 0600), -ENOENT);
+}
+END_TEST
+
+START_TEST(a_new_name_replaces_nothing_on_any_file_system)
+{
+	static const int faults[] = { 0, EINVAL, ENOSYS, EOPNOTSUPP };
+
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		rename_fault = faults[i];
+		make("from", "new");
+		make("to", "old");
+		ck_assert_int_eq(io_rename_new(dir, "from", "to"), -EEXIST);
+		ck_assert(holds("from", "new") && holds("to", "old"));
+		unlinkat(dir, "to", 0);
+		ck_assert_int_eq(symlinkat("nowhere", dir, "to"), 0);
+		ck_assert_int_eq(io_rename_new(dir, "from", "to"), -EEXIST);
+		unlinkat(dir, "to", 0);
+		ck_assert_msg(io_rename_new(dir, "from", "to") == 0, "with %s",
+		              strerror(faults[i]));
+		ck_assert(holds("to", "new"));
+		ck_assert_int_eq(empty_folder(), 1);
+	}
+	rename_fault = EACCES;
+	make("from", "new");
+	ck_assert_int_eq(io_rename_new(dir, "from", "to"), -EACCES);
+	rename_fault = 0;
 }
 END_TEST
 
@@ -215,6 +266,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_file_put_in_place_has_the_bytes_and_mode_asked_for);
 	tcase_add_test(t, a_failed_replacement_leaves_the_old_file_and_nothing_else);
+	tcase_add_test(t, a_new_name_replaces_nothing_on_any_file_system);
 	tcase_add_test(t, a_file_is_read_up_to_its_limit_and_not_beyond);
 	tcase_add_test(t, files_of_proc_are_read_whole_though_their_size_is_0);
 	tcase_add_test(t, descriptors_arrive_close_on_exec_and_in_order);

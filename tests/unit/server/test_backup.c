@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copies of the store that leave, and come back; who may ask for which; what is refused. */
+#include <poll.h>
 #include <sched.h>
 
 #include "support.h"
@@ -164,6 +165,85 @@ START_TEST(one_that_takes_long_tells_how_far_it_is_and_is_alone)
 }
 END_TEST
 
+/* Which record stands first in the audit log. */
+static size_t place_in_audit(const char *event, size_t which)
+{
+	int fd = client_connect(host);
+	json_t *reply = client_ok(fd, "Audit", NULL), *line;
+	size_t place = 0, i;
+
+	json_array_foreach (json_object_get(reply, "lines"), i, line) {
+		json_t *object = json_loads(json_string_value(line), 0, NULL);
+
+		if (strcmp(json_string_value(json_object_get(object, "event")), event) == 0 &&
+		    which-- == 0)
+			place = i;
+		json_decref(object);
+	}
+	json_decref(reply);
+	close(fd);
+	ck_assert_msg(place > 0, "no such record: %s", event);
+	return place;
+}
+
+/* Take what is told of a copy up to its end. */
+static void end_of_copy(int fd)
+{
+	int store = -1;
+
+	while (store < 0) {
+		json_t *message = client_receive(fd, &store);
+
+		ck_assert_ptr_nonnull(message);
+		ck_assert_ptr_null(json_object_get(message, "error"));
+		json_decref(message);
+	}
+	close(store);
+}
+
+/* Halt the broker in the middle of a copy: it has told of its begin, and not of 8 MiB more. */
+static void halt_in_copy(int fd)
+{
+	for (int tries = 0;; tries++) {
+		struct pollfd more = { .fd = fd, .events = POLLIN };
+		int status;
+
+		ck_assert_int_lt(tries, 1000);
+		client_send(fd, "Backup", NULL, "more");
+		json_decref(client_receive(fd, NULL));
+		ck_assert_int_eq(kill(host->pid, SIGSTOP), 0);
+		ck_assert_int_eq(waitpid(host->pid, &status, WUNTRACED), host->pid);
+		ck_assert(WIFSTOPPED(status));
+		if (poll(&more, 1, 0) == 0)
+			return;
+		ck_assert_int_eq(kill(host->pid, SIGCONT), 0);
+		end_of_copy(fd);
+	}
+}
+
+START_TEST(nobody_waits_for_a_long_one_to_end)
+{
+	int fd = client_connect(host), other;
+	size_t backups;
+
+	host_init_store(host);
+	for (char name[] = "a"; name[0] < 'n'; name[0]++)
+		put_large(fd, name);
+	json_decref(client_ok(fd, "Put", "{\"items\":[{\"name\":\"z\",\"value\":\"YWJj\"}]}"));
+	other = client_connect(host);
+	json_decref(client_ok(other, "Status", NULL));
+	halt_in_copy(fd);
+	client_send(other, "Get", "{\"name\":\"z\"}", NULL);
+	ck_assert_int_eq(kill(host->pid, SIGCONT), 0);
+	json_decref(client_receive(other, NULL));
+	close(other);
+	end_of_copy(fd);
+	close(fd);
+	backups = host_audit_count(host, "backup", NULL);
+	ck_assert_uint_lt(place_in_audit("get", 0), place_in_audit("backup", backups - 1));
+}
+END_TEST
+
 START_TEST(what_left_comes_back_where_there_is_no_store)
 {
 	char text[200];
@@ -202,6 +282,38 @@ START_TEST(what_left_comes_back_where_there_is_no_store)
 	json_decref(client_ok(fd, "Put", "{\"items\":[{\"name\":\"a\",\"value\":\"YWJj\"}]}"));
 	client_expect_error(fd, "RestoreOpen", NULL, "Exists");
 	close(store);
+	close(fd);
+}
+END_TEST
+
+static bool half_copy_lies_there(void)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/restore.part", host->state);
+	return access(path, F_OK) == 0;
+}
+
+START_TEST(a_half_copy_goes_with_its_client)
+{
+	int first = client_connect(host), second = client_connect(host), fd;
+
+	close(restore_file(first));
+	close(restore_file(first));
+	ck_assert(half_copy_lies_there());
+	close(restore_file(second));
+	/* It is the second one's now. What comes behind the end of the first is answered after it.
+	 */
+	close(first);
+	fd = client_connect(host);
+	for (int i = 0; i < 3; i++)
+		json_decref(client_ok(fd, "Status", NULL));
+	ck_assert(half_copy_lies_there());
+	close(second);
+	for (int tries = 0; half_copy_lies_there(); tries++) {
+		ck_assert_int_lt(tries, 1000);
+		json_decref(client_ok(fd, "Status", NULL));
+	}
 	close(fd);
 }
 END_TEST
@@ -270,7 +382,9 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, a_copy_leaves_read_only_and_on_record);
 	tcase_add_test(tests, one_that_takes_long_tells_how_far_it_is_and_is_alone);
+	tcase_add_test(tests, nobody_waits_for_a_long_one_to_end);
 	tcase_add_test(tests, what_left_comes_back_where_there_is_no_store);
+	tcase_add_test(tests, a_half_copy_goes_with_its_client);
 	tcase_add_test(tests, what_is_no_store_is_refused_and_there_is_none_as_before);
 	tcase_add_test(tests, restoring_is_roots_and_a_backup_the_groups_too);
 	suite_add_tcase(suite, tests);
