@@ -76,7 +76,7 @@ static struct worker_opened *far_at(struct worker_passes *p, uint64_t key, size_
 	return &p->opened[(mix(key + i / FAR_RUN) + i % FAR_RUN) % WORKER_OPENED_MAX];
 }
 
-bool passes_opened(struct worker_passes *p, const struct worker_pass *pass, uint64_t file)
+static bool is_opened(struct worker_passes *p, const struct worker_pass *pass, uint64_t file)
 {
 	uint64_t key = opened_key(pass, file);
 
@@ -89,13 +89,18 @@ bool passes_opened(struct worker_passes *p, const struct worker_pass *pass, uint
 	return false;
 }
 
+bool passes_ended_by(struct worker_passes *p, const struct worker_pass *pass, uint64_t file)
+{
+	return pass->first == file || is_opened(p, pass, file);
+}
+
 void passes_add(struct worker_passes *p, struct worker_pass *pass, uint64_t file, int64_t now_ns)
 {
 	uint64_t key = opened_key(pass, file);
 	const struct worker_opened opened = { key, pass->begun_ns };
 	struct worker_opened *oldest = far_at(p, key, 0);
 
-	if (passes_opened(p, pass, file))
+	if (is_opened(p, pass, file))
 		return;
 	for (size_t i = 0; i < NEAR_WINDOW; i++) {
 		struct worker_opened *at = near_at(p, pass, i);
@@ -133,7 +138,12 @@ void passes_begin(struct worker_passes *p, const struct pass_key *key, uint64_t 
                   uint64_t file)
 {
 	struct worker_pass *pass = place_for(p, key);
+	bool late = pass->begun_ns > 0 && !is_live(pass->begun_ns, key->now_ns) &&
+	            key->now_ns - pass->begun_ns < PASS_CUT_NS;
 
+	/* In the middle of its files: else it begins them again, in whatever order. */
+	if (!late || is_opened(p, pass, file))
+		pass->first = file;
 	/* Never at the time of the one before it, whose opened files would count for it. */
 	pass->begun_ns = pass->begun_ns == key->now_ns ? key->now_ns - 1 : key->now_ns;
 	pass->generation = generation;

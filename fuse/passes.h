@@ -24,6 +24,8 @@
 #define PASS_NS 2000000000LL
 /* A thread that was sent back and is not here again by then has been ended on its way. */
 #define PASS_RETURN_NS (5 * PASS_NS)
+/* One that was over longer ago than that did not run out of time: its process had done. */
+#define PASS_CUT_NS (5 * PASS_NS)
 
 struct pass_key {
 	uint32_t process, thread;
@@ -34,7 +36,12 @@ struct pass_key {
 /* NULL: the process is in no pass. Good until the next call. */
 struct worker_pass *passes_find(struct worker_passes *p, const struct pass_key *key);
 
-bool passes_opened(struct worker_passes *p, const struct worker_pass *pass, uint64_t file);
+/*
+ * Opening this file begins another pass: it was opened in this one. Or it began the one before, and that
+ * ran out of time in the middle: a process that goes through its files again and again and was held up
+ * once would else have passes that begin in the middle for ever.
+ */
+bool passes_ended_by(struct worker_passes *p, const struct worker_pass *pass, uint64_t file);
 
 /* The process opens a file in its pass. */
 void passes_add(struct worker_passes *p, struct worker_pass *pass, uint64_t file, int64_t now_ns);

@@ -21,7 +21,7 @@ struct tree_node *sets_look_up(const struct sets_call *call, struct tree_node *n
 	if (!n->older && !n->newer)
 		return n;
 	pass = passes_find(call->passes, &key);
-	if (!pass || passes_opened(call->passes, pass, n->file))
+	if (!pass || passes_ended_by(call->passes, pass, n->file))
 		return versions_newest(n);
 	return versions_at(n, pass->generation, call->wall_ns);
 }
@@ -38,7 +38,7 @@ static uint64_t latest(const struct sets_call *call, const struct tree_node *n)
 static bool fits(const struct sets_call *call, struct tree_node *n, const struct worker_pass *pass,
                  bool *ret_adds)
 {
-	*ret_adds = pass && !passes_opened(call->passes, pass, n->file);
+	*ret_adds = pass && !passes_ended_by(call->passes, pass, n->file);
 	if (*ret_adds)
 		return versions_at(n, pass->generation, call->wall_ns) == n;
 	/* A new pass lasts longer than what has lost its name is kept; and none goes back in time. */

@@ -4,7 +4,9 @@
  *
  * A process that has opened one file of a set and then opens another gets it of the same generation,
  * even if a rotation falls in between. Opening a file for the second time begins a new pass, at the
- * current generation; a pass ends after PASS_NS.
+ * current generation; a pass ends after PASS_NS. Who was held up so long in the middle goes on in a pass
+ * of its own, which ends with the first file of the one before: so that the next time around begins with
+ * that again.
  *
  * A name is looked up for a caller: it finds the version of its pass, so that the size and the bytes
  * that it sees are of one file. The kernel keeps names, though, and does not ask for each open. So

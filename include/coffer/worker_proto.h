@@ -267,7 +267,7 @@ struct wr_escrow {
  * own, be that an older one or a newer one (ring_layout.h has the same of the ring).
  */
 #ifndef WORKER_SHARED_LAYOUT
-#define WORKER_SHARED_LAYOUT 3
+#define WORKER_SHARED_LAYOUT 4
 #endif
 
 #define WORKER_PASSES_MAX 4096   /* processes in a pass at one time; beyond, the oldest is lost */
@@ -283,6 +283,7 @@ struct worker_pass {
 	uint32_t spread;         /* 1: some of its files are not near its own place */
 	uint32_t last_sent_back; /* how the open that was decided last came out: 0 or 1 */
 	uint64_t last_request;   /* and which it was */
+	uint64_t first;          /* the file that began it, or the one before, which ran out of time */
 };
 
 struct worker_opened {

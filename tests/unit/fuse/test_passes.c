@@ -39,8 +39,8 @@ START_TEST(a_pass_is_of_one_process_and_one_set_and_ends)
 	pass = passes_find(passes, &k);
 	ck_assert_ptr_nonnull(pass);
 	ck_assert_uint_eq(pass->generation, 5);
-	ck_assert(passes_opened(passes, pass, 0xabc));
-	ck_assert(!passes_opened(passes, pass, 0xabd));
+	ck_assert(passes_ended_by(passes, pass, 0xabc));
+	ck_assert(!passes_ended_by(passes, pass, 0xabd));
 	for (size_t i = 0; i < 2; i++)
 		ck_assert_ptr_null(passes_find(passes, &others[i]));
 	k.now_ns += PASS_NS - 1;
@@ -56,13 +56,13 @@ START_TEST(what_was_opened_in_one_pass_is_not_in_the_next)
 
 	passes_begin(passes, &k, 5, 1);
 	passes_add(passes, passes_find(passes, &k), 2, k.now_ns);
-	ck_assert(passes_opened(passes, passes_find(passes, &k), 2));
+	ck_assert(passes_ended_by(passes, passes_find(passes, &k), 2));
 	passes_begin(passes, &k, 5, 1); /* at the same time, by the clock */
-	ck_assert(passes_opened(passes, passes_find(passes, &k), 1));
-	ck_assert(!passes_opened(passes, passes_find(passes, &k), 2));
+	ck_assert(passes_ended_by(passes, passes_find(passes, &k), 1));
+	ck_assert(!passes_ended_by(passes, passes_find(passes, &k), 2));
 	k.now_ns++;
 	passes_begin(passes, &k, 6, 2);
-	ck_assert(!passes_opened(passes, passes_find(passes, &k), 1));
+	ck_assert(!passes_ended_by(passes, passes_find(passes, &k), 1));
 	ck_assert_uint_eq(passes_find(passes, &k)->generation, 6);
 }
 END_TEST
@@ -85,8 +85,8 @@ START_TEST(many_processes_with_many_files_find_their_own)
 		ck_assert_ptr_nonnull(pass);
 		ck_assert_uint_eq(pass->generation, p);
 		for (uint64_t f = 1; f <= FILES; f++)
-			ck_assert(passes_opened(passes, pass, f));
-		ck_assert(!passes_opened(passes, pass, FILES + 1));
+			ck_assert(passes_ended_by(passes, pass, f));
+		ck_assert(!passes_ended_by(passes, pass, FILES + 1));
 	}
 }
 END_TEST
@@ -99,8 +99,8 @@ START_TEST(a_pass_may_have_hundreds_of_files)
 	for (uint64_t f = 2; f <= 500; f++)
 		passes_add(passes, passes_find(passes, &k), f, k.now_ns);
 	for (uint64_t f = 1; f <= 500; f++)
-		ck_assert(passes_opened(passes, passes_find(passes, &k), f));
-	ck_assert(!passes_opened(passes, passes_find(passes, &k), 501));
+		ck_assert(passes_ended_by(passes, passes_find(passes, &k), f));
+	ck_assert(!passes_ended_by(passes, passes_find(passes, &k), 501));
 }
 END_TEST
 
@@ -111,7 +111,7 @@ START_TEST(a_full_table_loses_the_oldest_and_takes_the_new)
 
 		passes_begin(passes, &k, p, p);
 		ck_assert_ptr_nonnull(passes_find(passes, &k));
-		ck_assert(passes_opened(passes, passes_find(passes, &k), p));
+		ck_assert(passes_ended_by(passes, passes_find(passes, &k), p));
 	}
 }
 END_TEST
@@ -127,7 +127,7 @@ START_TEST(nonsense_in_the_memory_is_no_pass_and_gives_way)
 	memset(passes, 0x01, sizeof(*passes)); /* begun long ago */
 	ck_assert_ptr_null(passes_find(passes, &k));
 	passes_begin(passes, &k, 5, 1);
-	ck_assert(passes_opened(passes, passes_find(passes, &k), 1));
+	ck_assert(passes_ended_by(passes, passes_find(passes, &k), 1));
 }
 END_TEST
 

@@ -154,6 +154,31 @@ START_TEST(a_pass_is_over_after_its_time)
 }
 END_TEST
 
+START_TEST(who_was_held_up_once_begins_with_the_first_file_again)
+{
+	ck_assert_uint_eq(reads(7, "cert"), 1);
+	now += PASS_NS; /* it goes on with the second file, in a pass of its own */
+	ck_assert_uint_eq(reads(7, "key"), 1);
+	rotate();
+	ck_assert_uint_eq(reads(7, "cert"), 2);
+	rotate();
+	ck_assert_uint_eq(reads(7, "key"), 2);
+	ck_assert_uint_eq(reads(7, "cert"), 3);
+	ck_assert_uint_eq(reads(7, "key"), 3);
+}
+END_TEST
+
+START_TEST(who_reads_again_later_may_do_so_in_another_order)
+{
+	ck_assert_uint_eq(reads(7, "cert"), 1);
+	ck_assert_uint_eq(reads(7, "key"), 1);
+	now += PASS_NS + 1;
+	ck_assert_uint_eq(reads(7, "key"), 1);
+	rotate();
+	ck_assert_uint_eq(reads(7, "cert"), 1);
+}
+END_TEST
+
 START_TEST(a_prepared_change_counts_before_its_renames)
 {
 	ck_assert_uint_eq(reads(7, "cert"), 1);
@@ -329,6 +354,8 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_pass_gets_its_generation_and_the_next_one_the_current);
 	tcase_add_test(t, a_pass_is_over_after_its_time);
+	tcase_add_test(t, who_was_held_up_once_begins_with_the_first_file_again);
+	tcase_add_test(t, who_reads_again_later_may_do_so_in_another_order);
 	tcase_add_test(t, a_prepared_change_counts_before_its_renames);
 	tcase_add_test(t, who_comes_with_a_kept_name_of_another_generation_is_sent_back_once);
 	tcase_add_test(t, threads_of_a_process_are_in_one_pass_and_come_back_each);
