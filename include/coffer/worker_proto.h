@@ -283,7 +283,7 @@ struct worker_pass {
 	uint32_t spread;         /* 1: some of its files are not near its own place */
 	uint32_t last_sent_back; /* how the open that was decided last came out: 0 or 1 */
 	uint64_t last_request;   /* and which it was */
-	uint64_t first;          /* the file that began it, or the one before, which ran out of time */
+	uint64_t first; /* the file that began it, or the one before, which ran out of time */
 };
 
 struct worker_opened {

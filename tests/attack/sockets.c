@@ -116,7 +116,11 @@ static void send_forged(int fd, const char *bytes, size_t len)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &pidfd, sizeof(int));
-	if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
+	if (sendmsg(fd, &message, MSG_NOSIGNAL) >= 0)
+		return;
+	/* From Linux 6.16 on no descriptor goes there: the credentials alone. */
+	message.msg_controllen = CMSG_SPACE(sizeof(creds));
+	if (errno != EPERM || sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
 		die_errno("forged credentials");
 }
 
