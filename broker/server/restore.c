@@ -56,8 +56,11 @@ static void on_hangup(void *arg)
 int restore_open(struct broker *b, struct call *call, struct err *e)
 {
 	SCOPED(free_ptr) struct restoring *k = calloc(1, sizeof(*k));
-	int r = k ? need_none(b, e) : err_set(e, -ENOMEM, "out of memory"), fd;
+	int r, fd;
 
+	if (!k)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = need_none(b, e);
 	if (r == 0)
 		r = restore_clear(b, e);
 	if (r < 0)
