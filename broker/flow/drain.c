@@ -113,7 +113,6 @@ static int drain(struct container *c, enum drain_how how, bool *ret_all)
 
 	if (ret_all)
 		*ret_all = true;
-
 	if (!c->ring || !c->set->fold) /* or the broker leaves: it is the next one's */
 		return 0;
 	while (count < DRAIN_BATCH && ring_take_main(c->ring, &record, &corrupt) == 1) {
@@ -261,7 +260,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 
 	int count = drain(c, DRAIN_GENTLY, NULL);
 
-	if (c->ring_corrupt)
+	if (c->ring_corrupt && !c->gone)
 		mount_failed(c, "its worker wrote nonsense into the audit ring and was ended");
 	else if (count == 0 && audit_dirty(c->set->b->audit))
 		/* Sleeping gives their room back: not before they are safe. */

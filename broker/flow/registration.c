@@ -231,9 +231,6 @@ static void finish(struct container *c)
 	registry_remove(c);
 	drain_last(c);
 	mount_drop(c);
-	sd_event_source_disable_unref(c->adopt_timer);
-	sd_event_source_disable_unref(c->left_source);
-	sd_event_source_disable_unref(c->retry_timer);
 	tree_clear(&c->tree);
 	facts_clear(&c->facts);
 	uptake_check(set, c); /* it is not in the set any more */
@@ -287,8 +284,13 @@ void container_end(struct container *c, const char *why)
 	report_container(c, "end", why);
 	container_tell_waiters(c, -ESRCH, "the container has ended");
 	workload_drop_waiting(c);
+	/* Nothing of its own wakes it up any more, though it may stay for a moment. */
 	c->end_source = sd_event_source_disable_unref(c->end_source);
 	c->mounts_source = sd_event_source_disable_unref(c->mounts_source);
+	c->adopt_timer = sd_event_source_disable_unref(c->adopt_timer);
+	c->left_source = sd_event_source_disable_unref(c->left_source);
+	c->retry_timer = sd_event_source_disable_unref(c->retry_timer);
+	throttle_drop(c);
 	operation_cancel(c->op);
 	operation_cancel(c->check);
 	c->op = c->check = NULL;

@@ -246,7 +246,7 @@ int worker_new(struct broker *b, worker_handler handler, void *arg, struct worke
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
-	(void)bury_refuse_descriptors(ours); /* only to a later broker a worker sends any */
+	bury_refuse_descriptors(ours); /* only to a later broker a worker sends any */
 	w = worker_alloc(b, ours, handler, arg);
 	if (!w)
 		return -ENOMEM;

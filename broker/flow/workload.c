@@ -220,7 +220,7 @@ int workload_new(struct broker *b, int listen_fd, struct workload **ret, struct 
 	}
 	w->b = b;
 	w->listen_fd = listen_fd;
-	(void)bury_refuse_descriptors(listen_fd); /* nobody here has any use for them */
+	bury_refuse_descriptors(listen_fd); /* nobody here has any use for them */
 	w->refusals = refusals_new(b, "workload.refused");
 	if (!w->refusals) {
 		workload_free(w);

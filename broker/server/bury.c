@@ -113,9 +113,10 @@ void bury_connection(sd_event *event, int sock)
 		bury(event, &sock, 1);
 }
 
-bool bury_refuse_descriptors(int sock)
+void bury_refuse_descriptors(int sock)
 {
 	const int no = 0;
 
-	return setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no)) == 0;
+	(void)setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &no,
+	                 sizeof(no)); /* older: what comes is buried */
 }

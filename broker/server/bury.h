@@ -11,7 +11,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -21,5 +20,5 @@ void bury(sd_event *event, const int *fds, size_t n);
 /* A connection that is refused, read or not. */
 void bury_connection(sd_event *event, int sock);
 
-/* No peer of this socket, or of those that it accepts, can send a descriptor. False: the kernel cannot. */
-bool bury_refuse_descriptors(int sock);
+/* No peer of this socket, or of those that it accepts, can send a descriptor, where the kernel can do that. */
+void bury_refuse_descriptors(int sock);
