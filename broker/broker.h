@@ -25,10 +25,9 @@ struct workload;   /* flow/workload.h */
 struct spawner;    /* flow/spawner.h: our end of the key-less half */
 
 /*
- * Of work that goes on in the loop's next turn, for as long as there is some. A deferred source that
- * is armed again keeps its old place before all that came since, so that at the same priority no
- * descriptor would be looked at until the work is done. A worker's death, at NORMAL + 1, comes first
- * too; answers to clients go before a copy of the store.
+ * Containers first: what workers say is at NORMAL, a worker's death at NORMAL + 1 (after its last
+ * words). Then operators, all of one priority, so that none of them keeps out another however busy
+ * it is; then a copy of the store.
  */
 enum {
 	PRIORITY_ANSWERS = SD_EVENT_PRIORITY_NORMAL + 2,

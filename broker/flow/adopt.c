@@ -22,6 +22,7 @@
 #include "flow/registry_json.h"
 #include "flow/report.h"
 #include "flow/update.h"
+#include "flow/workload.h"
 #include "server/folders.h"
 
 #define ADOPT_USEC 2000000 /* for a worker to answer; one that hangs is replaced */
@@ -366,6 +367,7 @@ static void greet(struct container *c)
 	char label[256];
 
 	log_info("%s: its worker serves on", container_label(c, label, sizeof(label)));
+	workload_serve_waiting(c);
 	if (c->flow == FLOW_IDLE)
 		container_flow_done(c);
 }

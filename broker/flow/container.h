@@ -194,7 +194,8 @@ void registry_load(struct containers *set);
 void registry_load_more(struct containers *set); /* some have come through: take the next */
 /* A saved registration came to nothing: dropped, unless it was for want of resources. */
 void registry_give_up(struct containers *set, const json_t *saved, int error);
-void registry_note_loaded(struct containers *set); /* if all has been taken over: says so, once */
+/* If all are registered again the doors open; if all has been taken over that is said, once. */
+void registry_note_loaded(struct containers *set);
 void registry_free(struct containers *set);
 
 /* step.c: bring it towards what it is to see; starts at most one flow. Safe to call at any time. */

@@ -21,6 +21,9 @@ size_t containers_count(const struct containers *c);
 struct grant;
 size_t containers_matching(const struct containers *c, const struct grant *g);
 
+/* Whether all containers that an earlier broker served are registered again. NULL is fine. */
+bool containers_known(const struct containers *c);
+
 /*
  * Whether what an earlier broker left is still being taken over; ready_announce is called when that
  * is done. NULL is fine.

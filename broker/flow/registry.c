@@ -30,9 +30,11 @@
 #include "flow/inspection.h"
 #include "flow/registry_json.h"
 #include "flow/settle.h"
+#include "flow/workload.h"
 #include "server/config.h"
 #include "server/folders.h"
 #include "server/ready.h"
+#include "server/server.h"
 
 #define LOADING_MAX 64 /* attachers at one time that look at what an earlier broker left */
 /* What a broker that is killed may forget of opens; thousands of files are let go of at once. */
@@ -185,11 +187,16 @@ void registry_load_more(struct containers *set)
 		load_one(set, set->to_load[set->loaded++]);
 }
 
+bool containers_known(const struct containers *set)
+{
+	return !set || (set->restoring == 0 && !(set->to_load && set->to_load[set->loaded]));
+}
+
 bool containers_loading(const struct containers *set)
 {
 	if (!set)
 		return false;
-	if (set->restoring > 0 || (set->to_load && set->to_load[set->loaded]))
+	if (!containers_known(set))
 		return true;
 	for (const struct container *c = set->first; c; c = c->next)
 		if (c->flow == FLOW_ADOPTING && c->adopt_timer)
@@ -199,7 +206,11 @@ bool containers_loading(const struct containers *set)
 
 void registry_note_loaded(struct containers *set)
 {
-	if (set->load_noted || set->leaving || containers_loading(set))
+	if (set->load_noted || set->leaving || !containers_known(set))
+		return;
+	server_open(set->b->server);
+	workload_open(set->b->workload);
+	if (containers_loading(set))
 		return;
 	set->load_noted = true;
 	fdstore_sweep(set);

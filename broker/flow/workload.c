@@ -227,12 +227,20 @@ int workload_new(struct broker *b, int listen_fd, struct workload **ret, struct 
 		return err_set(e, -ENOMEM, "out of memory");
 	}
 	result = sd_event_add_io(b->event, &w->source, listen_fd, EPOLLIN, on_connection, w);
+	if (result >= 0 && !containers_known(b->containers))
+		result = sd_event_source_set_enabled(w->source, SD_EVENT_OFF); /* workload_open */
 	if (result < 0) {
 		workload_free(w);
 		return err_errno(e, result, "cannot watch the workload socket");
 	}
 	*ret = w;
 	return 0;
+}
+
+void workload_open(struct workload *w)
+{
+	if (w && sd_event_source_set_enabled(w->source, SD_EVENT_ON) < 0)
+		log_error("the workload socket cannot be opened; restart the broker");
 }
 
 void workload_free(struct workload *w)

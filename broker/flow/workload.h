@@ -7,6 +7,9 @@
  * and user namespaces are that container's or below. A peer of no registered container is looked at
  * by an attacher and registered by what the kernel and the engines' state say of it. A peer that is
  * refused is closed without a byte, with an audit record.
+ *
+ * Nobody is let in until the containers of an earlier broker are known again (workload_open): one of
+ * theirs would be taken for a new container.
  */
 #pragma once
 
@@ -18,6 +21,8 @@ struct workload;
 
 int workload_new(struct broker *b, int listen_fd, struct workload **ret,
                  struct err *e); /* takes listen_fd */
+void workload_open(
+	struct workload *w); /* NULL: there is none yet, and it will be open when it is made */
 void workload_free(struct workload *w);
 
 /* The container's worker is ready: connections that waited for it go to it. */

@@ -10,6 +10,7 @@
 #include "coffer/cleanup.h"
 #include "coffer/io.h"
 #include "server/bury.h"
+#include "server/turn.h"
 
 #define READ_MAX ((size_t)256 * 1024) /* one turn of the loop for one client */
 #define PATIENCE_US ((uint64_t)SERVER_PATIENCE_S * 1000 * 1000)
@@ -225,7 +226,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
-static int on_again(sd_event_source *source, void *arg)
+static int on_again(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct connection *c = arg;
 
@@ -271,7 +272,7 @@ int connection_send(struct connection *c, char *text, int *fds, size_t nfds)
 	update_events(c);
 	/* A stream goes on from the loop, never from within its own sending. */
 	if (!c->ended && !c->out)
-		sd_event_source_set_enabled(c->again, SD_EVENT_ONESHOT);
+		turn_arm(c->again);
 	return c->ended ? -EPIPE : 0;
 }
 
@@ -281,7 +282,7 @@ void connection_idle(struct connection *c)
 		return;
 	update_events(c);
 	if (!c->ended)
-		sd_event_source_set_enabled(c->again, SD_EVENT_ONESHOT);
+		turn_arm(c->again);
 }
 
 void connection_give_up(struct connection *c, const char *error, const char *message)
@@ -301,9 +302,9 @@ static int add_sources(struct connection *c, struct err *e)
 	int r = sd_event_add_io(event, &c->io, c->fd, EPOLLIN, on_io, c);
 
 	if (r >= 0)
-		r = sd_event_add_defer(event, &c->again, on_again, c);
+		r = sd_event_source_set_priority(c->io, PRIORITY_ANSWERS);
 	if (r >= 0)
-		r = sd_event_source_set_priority(c->again, PRIORITY_ANSWERS);
+		r = turn_new(event, PRIORITY_ANSWERS, on_again, c, &c->again);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(c->again, SD_EVENT_OFF);
 	if (r >= 0)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "server/turn.h"
+
 struct pages {
 	struct call *call;
 	struct pages_source source;
@@ -34,7 +36,7 @@ static struct call *leave(struct pages *p)
 	return call;
 }
 
-static int on_turn(sd_event_source *source, void *arg)
+static int on_turn(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct pages *p = arg;
 	struct call *call;
@@ -65,7 +67,7 @@ static int on_turn(sd_event_source *source, void *arg)
 
 void pages_pull(struct pages *p)
 {
-	sd_event_source_set_enabled(p->turn, SD_EVENT_ONESHOT);
+	turn_arm(p->turn);
 }
 
 static void on_drained(void *arg)
@@ -77,13 +79,9 @@ int pages_start(struct broker *b, struct call *call, const struct pages_source *
                 struct pages **ret, struct err *e)
 {
 	struct pages *p = calloc(1, sizeof(*p));
-	int r = p ? sd_event_add_defer(b->event, &p->turn, on_turn, p) : -ENOMEM;
+	int r = p ? turn_new(b->event, PRIORITY_ANSWERS, on_turn, p, &p->turn) : -ENOMEM;
 
-	if (r >= 0)
-		r = sd_event_source_set_priority(p->turn, PRIORITY_ANSWERS);
 	if (r < 0) {
-		if (p)
-			sd_event_source_disable_unref(p->turn);
 		source->release(source->arg);
 		free(p);
 		return err_errno(e, r, "cannot begin a long answer");

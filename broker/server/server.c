@@ -177,6 +177,8 @@ static int add_sources(struct server *s, struct err *e)
 	sd_event *event = s->b->event;
 	int r = sd_event_add_io(event, &s->listen, s->listen_fd, EPOLLIN, on_listen, s);
 
+	if (r >= 0 && !containers_known(s->b->containers))
+		r = sd_event_source_set_enabled(s->listen, SD_EVENT_OFF); /* server_open */
 	if (r >= 0)
 		r = sd_event_add_time_relative(event, &s->listen_again, CLOCK_BOOTTIME, 0, 0,
 		                               on_listen_again, s);
@@ -224,6 +226,12 @@ int server_new(struct broker *b, int listen_fd, struct server **ret, struct err 
 	}
 	*ret = s;
 	return 0;
+}
+
+void server_open(struct server *s)
+{
+	if (s && sd_event_source_set_enabled(s->listen, SD_EVENT_ON) < 0)
+		log_error("the operator socket cannot be opened; restart the broker");
 }
 
 void server_free(struct server *s)

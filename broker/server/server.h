@@ -2,6 +2,9 @@
 /*
  * server.h - the operator socket: a Varlink server on sd-event that knows who asks before it reads.
  *
+ * Nobody is let in until the containers of an earlier broker are known again (server_open): until then
+ * a process of theirs could not be told from the host's, and an answer would leave them out.
+ *
  * A connection is identified once, at accept: SO_PEERPIDFD where there is one, SO_PEERCRED, the
  * pidfd alive and agreeing, mount, pid and user namespaces the host's own and the cgroup not a
  * registered container's (a container that got at the socket is refused by this, not only by the
@@ -59,6 +62,8 @@ struct method {
 struct server;
 int server_new(struct broker *b, int listen_fd, struct server **ret,
                struct err *e); /* takes listen_fd */
+void server_open(
+	struct server *s); /* NULL: there is none yet, and it will be open when it is made */
 void server_free(struct server *s);
 
 struct call *call_ref(struct call *c);

@@ -60,9 +60,9 @@ start_reader() { # NAME KEY OPTION-OR-PATH...: KEY tells its output
 	[[ $line == "$1 reading" ]] || fail "the reader in $1 said '$line'"
 }
 for name in "${names[@]}"; do
-	# Each look asks the worker: most of its time a request for the large file is in its hand. One holds what it has
-	# opened, one sees the rotations.
-	start_reader "$name" "$name" --cold --pause-us 2000 /run/secrets/large /run/secrets/db
+	# Each look asks the worker, and there is always one: most of its time a request is in its hand. One reader holds
+	# what it has opened, one sees the rotations.
+	start_reader "$name" "$name" --cold --processes 2 /run/secrets/db /run/secrets/large
 	start_reader "$name" "$name-hold" --cold --hold --pause-us 20000 /run/secrets/db
 	start_reader "$name" "$name-rotating" --rotating --pause-us 10000 /run/secrets/rotated
 done

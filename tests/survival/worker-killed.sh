@@ -11,7 +11,8 @@ write_config '.audit_budget = 60' # above it equal opens are one line with a cou
 broker_options=(--keyfile "$D/key")
 unsealed_broker
 crowd_secrets
-eager=4 crowd $containers 200000
+eager=4
+crowd $containers 200000
 crowd_workers | sort >"$D/workers.first"
 [[ $(wc -l <"$D/workers.first") -eq $containers ]] || fail "$(wc -l <"$D/workers.first") workers serve $containers"
 
@@ -19,28 +20,27 @@ ended() { # [JQ-FILTER]: how many workers ended, by the broker's records
 	coffer audit --json | jq -s "map(select(.event == \"worker.ended\" and (${1:-true}))) | length"
 }
 
-# Each round kills some at moments that nothing ties to what they do; among them always one of the eager readers'.
-victims() { # COUNT
+# Each round kills some at moments that nothing ties to what they do; among them one of the eager readers', each in its
+# turn. What was killed has served since when the next round begins: dying at once, over and over, is another matter.
+victims() { # COUNT ROUND
 	crowd_workers >"$D/workers"
-	{
-		grep -E '^c[0-3] ' "$D/workers" | shuf -n 1
-		shuf -n "$1" "$D/workers"
-	} | sort -u | cut -d' ' -f2
+	sed -n "s/^c$(($2 % eager)) //p" "$D/workers"
+	sed "/^c[0-$((eager - 1))] /d" "$D/workers" | shuf -n "$1" | cut -d' ' -f2
 }
 for ((round = 0; round < 40; round++)); do
-	for pid in $(victims 5); do
+	for pid in $(victims 5 $round); do
 		for ((spin = RANDOM % 2000; spin > 0; spin--)); do :; done
 		kill -9 "$pid" 2>>"$D/kill.log" || true # it had ended already: not counted below, either
 	done
+	crowd_progress 2
 done
-crowd_progress 6
 random=$(ended) by_chance=$(ended .request_in_hand)
 
 # And some exactly between reading a request and answering it: at the entry of the call that would.
 certain=0
 for ((round = 0; round < 12; round++)); do
 	tracers=()
-	for pid in $(victims 6); do
+	for pid in $(victims 6 $round); do
 		strace -qq -o /dev/null -p "$pid" -e trace=writev -e inject=writev:signal=SIGKILL:when=1 2>>"$D/strace.log" &
 		tracers+=($!)
 	done

@@ -91,6 +91,7 @@ before=$(broker_pid)
 send_signal STOP "$before"
 succeeds coffer status # answered by the next one
 [[ $(broker_pid) != "$before" ]] || fail "the broker that hung is still there"
+machine systemctl start cofferd.service # returns when it is ready
 serves_all "the watchdog"
 readers_end "a broker that hung"
 
