@@ -19,9 +19,11 @@ answers() { # WHERE: each of these would wait as long as the sockets linger, fiv
 	reads victim /run/secrets/victim-secret "$VICTIM_VALUE"
 }
 linger() { # FOLDER: from there; the process that connects is dead before the broker can look at it
+	kill -STOP "$broker_pid"
 	exec {said}< <(runc exec attacker /linger "/coffer/$1" 20 <"$D/hold" 2>&1)
 	exec {hold}>"$D/hold"
 	read -r -t 60 -u "$said" line || fail "linger says nothing"
+	kill -CONT "$broker_pid"
 	[[ $line == given* ]] || fail "linger said '$line'"
 	echo "$1: $line"
 	answers "$1"
