@@ -60,10 +60,10 @@ start_reader() { # NAME KEY OPTION-OR-PATH...: KEY tells its output
 	[[ $line == "$1 reading" ]] || fail "the reader in $1 said '$line'"
 }
 for name in "${names[@]}"; do
-	# Each look asks the worker; that of c1 has a request in hand most of the time, since its readers never pause. One
+	# Each look asks the worker; that of c1 has a request in hand often, since its readers hardly pause. One
 	# reader holds what it has opened, one sees the rotations.
 	eager=(--pause-us 2000)
-	[[ $name != c1 ]] || eager=(--processes 2)
+	[[ $name != c1 ]] || eager=(--processes 2 --pause-us 300)
 	start_reader "$name" "$name" --cold "${eager[@]}" /run/secrets/db /run/secrets/large
 	start_reader "$name" "$name-hold" --cold --hold --pause-us 20000 /run/secrets/db
 	start_reader "$name" "$name-rotating" --rotating --pause-us 10000 /run/secrets/rotated
