@@ -30,5 +30,6 @@ void turn_arm(sd_event_source *turn)
 {
 	if (sd_event_source_set_time_relative(turn, AT_ONCE_USEC) < 0 ||
 	    sd_event_source_set_enabled(turn, SD_EVENT_ONESHOT) < 0)
-		log_error("a timer cannot be set: an answer is not finished");
+		log_error("a timer cannot be set, and an answer is not finished; ask again, or "
+		          "restart the broker");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * floor_server FOLDER [SIZE...] - the least that a secret's file system can be: libfuse's low-level
+ * floor_server FOLDER [SIZE...] - the least that a secret's file system can be, busy or idle: libfuse's low-level
  * interface, one thread, no checks, no records. For each SIZE a file of so many bytes, named by it.
  * The kernel may keep names, attributes and pages for ever, so that open, read and close cost one round
  * trip, as with a worker. Prints its process id when the kernel has sent its first request.

@@ -4,7 +4,7 @@
 # caches.
 #
 #   counted_broker                     an unsealed broker as unsealed_broker's, in a memory cgroup: $counted
-#   build_idle_server static|dynamic   the floor: idle_server.c
+#   build_idle_server static|dynamic   the floor: floor_server.c without a file
 #   idle_servers PROGRAM COUNT         so many of it, in a memory cgroup: $idle_pids, and memory $idle_before and $idle_after
 
 host_memory() { # KEY=KIB words
@@ -73,7 +73,7 @@ broker_processes() { # WORKER...: all in the broker's cgroup but these
 
 build_idle_server() { # static|dynamic PROGRAM
 	local fuse from
-	from=$(dirname "${BASH_SOURCE[0]}")/idle_server.c
+	from=$(dirname "${BASH_SOURCE[0]}")/floor_server.c
 	local cc=(cc -O2 -fPIE -o "$2" "$from" "-Wl,-z,relro" "-Wl,-z,now")
 	read -ra fuse <<<"$(pkg-config --cflags --libs fuse3)"
 	if [[ $1 == static ]]; then

@@ -10,6 +10,9 @@ succeeds coffer grant db --runtime runc
 container one
 container two --mount "$RUN/workload:/coffer" --with socat
 
+operator=
+program=
+on_exit+=('kill -9 $operator $program 2>/dev/null')
 for _ in 1 2 3 4 5; do
 	stop_broker KILL
 	# Both are there as soon as somebody listens.
@@ -21,6 +24,8 @@ for _ in 1 2 3 4 5; do
 	program=$!
 	start_broker --keyfile "$D/key"
 	wait "$operator" "$program"
+	operator=
+	program=
 	jq -e '.attachments | map(.container) | sort == ["one", "two"]' "$D/first" >/dev/null ||
 		fail "the first answer to an operator was $(cat "$D/first")"
 	grep -q '"value"' "$D/answer" || fail "the program was told: $(cat "$D/answer")"
